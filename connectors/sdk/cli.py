@@ -1,0 +1,258 @@
+"""`alliance connector`: lint, check, try and run the connector of a campus folder.
+
+Exit codes: 0 well, 1 findings, 2 configuration, 3 no connection, 4 no permission.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, NoReturn
+
+import structlog
+import typer
+
+from connectors.sdk.clock import SystemClock
+from connectors.sdk.config import Config, load_config
+from connectors.sdk.contract import (
+    ConfigError,
+    ConnectorError,
+    Context,
+    NoPermission,
+    Permanent,
+    Transient,
+)
+from connectors.sdk.host import folders, host, is_running
+from connectors.sdk.kafka import check_topics
+from connectors.sdk.runtime import Mapper
+from connectors.sdk.state import State
+from schemas import topics
+from schemas.codec import decode, to_json
+from schemas.envelope import from_millis, rfc3339
+
+FINDINGS, CONFIG, CONNECTION, PERMISSION = 1, 2, 3, 4
+
+app = typer.Typer(help="Connect a campus by configuration.", no_args_is_help=True)
+_DIR = typer.Argument(help="Folder with connector.toml.", metavar="DIR")
+
+
+def _fail(error: ConnectorError) -> NoReturn:
+    print(error, file=sys.stderr)
+    code = CONNECTION if isinstance(error, Transient) else CONFIG
+    raise typer.Exit(PERMISSION if isinstance(error, NoPermission) else code) from None
+
+
+def _config(folder: Path) -> Config:
+    try:
+        return load_config(folder)
+    except ConfigError as error:
+        _fail(error)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run until done, or until SIGTERM or SIGINT asks for the end."""
+
+    async def until_signal() -> None:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            return
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(until_signal())
+
+
+def _quiet_logs(level: int) -> None:
+    """One JSON line each on standard error; aiokafka's own lines repeat what ours say."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+@app.command("run")
+def run_command(
+    dirs: list[Path] = typer.Argument(help="Folders, or a folder of folders.", metavar="DIR..."),
+    quiet: bool = typer.Option(False, "--quiet", help="Log only what is wrong."),
+) -> None:
+    """Run the connectors of these folders in one process, until SIGTERM."""
+    _quiet_logs(logging.WARNING if quiet else logging.INFO)
+    configs = [_config(folder) for folder in folders(dirs)]
+    try:
+        _run(host(configs, SystemClock(), random.Random()))  # noqa: S311, jitter, not secrets
+    except ConfigError as error:
+        _fail(error)
+
+
+@app.command("lint")
+def lint_command(folder: Path = _DIR) -> None:
+    """Read configuration, mappings and code tables. No network."""
+    config = _config(folder)
+    mappings = sum(len(source.mappings) for source in config.sources)
+    print(
+        f"{folder}: member {config.member.code}, {len(config.sources)} sources with {mappings} mappings, "
+        f"{len(config.sinks)} sinks: no findings"
+    )
+
+
+@app.command("check")
+def check_command(folder: Path = _DIR) -> None:
+    """Open every connection and say what answers. Changes nothing."""
+    config = _config(folder)
+    _quiet_logs(logging.WARNING)
+    worst: list[int] = []
+
+    async def one(what: str, work: Coroutine[Any, Any, str]) -> None:
+        try:
+            print(f"ok    {what}: {await work}")
+        except ConnectorError as error:
+            print(f"FAULT {what}: {error}")
+            code = CONNECTION if isinstance(error, Transient) else CONFIG
+            worst.append(PERMISSION if isinstance(error, NoPermission) else code)
+
+    async def broker() -> str:
+        code = config.member.code
+        wanted = [topics.outbox(code), topics.inbox(code), topics.HEARTBEATS]
+        missing = await check_topics(config.kafka, wanted)
+        if missing:
+            raise ConfigError(
+                f"the broker at {config.kafka.bootstrap} has no {', '.join(missing)}; "
+                "the hub's operators run: alliance topics create"
+            )
+        return f"{config.kafka.bootstrap} has our topics"
+
+    async def all_of_them() -> None:
+        await one("kafka", broker())
+        for source in config.sources:
+            opened = source.kind.open(source.options, _context(config, source.name))
+            await one(f"source.{source.name}", opened.check())
+            await opened.close()
+        for sink in config.sinks:
+            target = sink.kind.open(sink.options, _context(config, sink.name))
+            await one(f"sink.{sink.name}", target.check())
+            await target.close()
+
+    _run(all_of_them())
+    if worst:
+        raise typer.Exit(max(worst))
+
+
+def _context(config: Config, name: str) -> Context:
+    return Context(config.folder, config.member.code, name, SystemClock())
+
+
+@app.command("dry-run")
+def dry_run_command(
+    folder: Path = _DIR,
+    count: int = typer.Option(20, "-n", help="Records of each source, from the start."),
+    show: bool = typer.Option(True, help="Print each event."),
+) -> None:
+    """Read, map and encode records; publish nothing. Exit 1 if one does not pass."""
+    config = _config(folder)
+    failed: list[str] = []
+
+    async def all_of_them() -> None:
+        for source in config.sources:
+            mapper = Mapper(source, config.signer, None)
+            opened = source.kind.open(source.options, _context(config, source.name))
+            cursor, left, passed = None, count, 0
+            try:
+                while left > 0:
+                    page = await opened.page(cursor)
+                    for item in page.items[:left]:
+                        left -= 1
+                        try:
+                            event, _ = mapper.event(item, SystemClock().now())
+                        except Permanent as error:
+                            failed.append(str(error))
+                            print(f"FAULT {item.origin}: {error}")
+                            continue
+                        passed += 1
+                        if event and show:
+                            print(
+                                json.dumps(
+                                    {event.event: to_json(decode(event.value))}, ensure_ascii=False
+                                )
+                            )
+                    if not page.more:
+                        break
+                    cursor = page.cursor
+            finally:
+                await opened.close()
+            print(
+                f"source.{source.name}: {count - left} records read, {passed} pass, nothing published"
+            )
+
+    try:
+        _run(all_of_them())
+    except ConnectorError as error:
+        _fail(error)
+    if failed:
+        raise typer.Exit(FINDINGS)
+
+
+@app.command("status")
+def status_command(
+    folder: Path = _DIR, as_json: bool = typer.Option(False, "--json", help="Print JSON.")
+) -> None:
+    """Say from the state file how the connector is and what is parked. Exit 1 unless it runs well."""
+    config = _config(folder)
+    if not config.state_path.exists():
+        print(f"{folder}: never ran; run: alliance connector run {folder}")
+        raise typer.Exit(FINDINGS)
+    running = is_running(config)
+    state = State(config.state_path, readonly=True)
+    try:
+        said, reason, at = state.health()
+        parked = state.parked()
+        facts: dict[str, Any] = {
+            "member": config.member.code,
+            "connector": config.member.name,
+            "running": running,
+            "state": said if running or said == "stopped" else "killed",
+            "reason": reason,
+            "since": rfc3339(from_millis(at)),
+            **state.counts(),
+            "cursors": state.cursors(),
+            "inbox_position": state.inbox_position()[0],
+            "ledger_seq": state.inbox_position()[1],
+            "parked": [{"stage": p.stage, "id": p.id, "reason": p.reason} for p in parked],
+        }
+    finally:
+        state.close()
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False))
+    else:
+        for name, value in facts.items():
+            if name != "parked":
+                print(f"{name:16} {value}")
+        for row in parked:
+            print(f"parked           {row.stage} {row.id}: {row.reason}")
+    if not running or said != "running" or parked:
+        raise typer.Exit(FINDINGS)

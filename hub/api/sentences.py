@@ -1,0 +1,37 @@
+"""An entry in words, in both languages. The one place where API and console ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from hub import events
+from schemas.codec import Unreadable, decode
+from schemas.members import Member
+from schemas.records import Entry
+
+
+class Text(NamedTuple):
+    """A text in English and Chinese."""
+
+    en: str
+    zh: str
+
+
+def name_of(members: Mapping[str, Member], code: str) -> Text:
+    """A member's names; its code for one that is not in `alliance.toml`."""
+    member = members.get(code)
+    return Text(member.name_en, member.name_zh) if member else Text(code, code)
+
+
+def sentence(entry: Entry, members: Mapping[str, Member]) -> Text:
+    """What the event of an entry says; bare facts when this hub does not know its type."""
+    names = events.Names({code: name_of(members, code) for code in members})
+    try:
+        return Text(*events.sentence(decode(entry.event), names))
+    except (Unreadable, KeyError):
+        by = name_of(members, entry.member)
+        return Text(
+            f"{entry.event_type} by {by.en} about {entry.subject}",
+            f"{by.zh}：{entry.event_type}，{entry.subject}",
+        )

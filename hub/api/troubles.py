@@ -1,0 +1,235 @@
+"""What is wrong now and what to do about it: the console's first answer.
+
+Each trouble names the thing, what was found, and the next step, in both languages. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from hub.api.overview import STALLED_AFTER_S, MemberView, Overview, Stage
+from hub.api.sentences import Text, name_of
+
+LETTER_FRESH = timedelta(hours=24)
+
+_STAGE_NAMES = {
+    "admission": Text("Admission", "准入"),
+    "sequencer": Text("Sequencer", "排序"),
+    "delivery": Text("Delivery", "投递"),
+    "read_model": Text("Read model", "读模型"),
+    "connectors": Text("Connectors", "连接器"),
+}
+_CONNECTOR = {
+    "failed": (
+        "error",
+        Text("{name}: connector failed", "{name}：连接器故障"),
+        Text("At the campus run `alliance connector check DIR`", "请在学校端运行 `alliance connector check DIR`"),
+    ),
+    "silent": (
+        "error",
+        Text("{name}: no heartbeat for {age}", "{name}：已 {age} 没有心跳"),
+        Text(
+            "Ask the campus whether the connector runs and reaches the broker",
+            "请联系学校，确认连接器在运行且能连到消息服务器",
+        ),
+    ),
+    "degraded": (
+        "warning",
+        Text("{name}: connector degraded", "{name}：连接器降级"),
+        Text(
+            "At the campus run `alliance connector status DIR`, then mend what it names",
+            "请在学校端运行 `alliance connector status DIR` 并按提示修复",
+        ),
+    ),
+    "stopped": (
+        "info",
+        Text("{name}: connector stopped", "{name}：连接器已停止"),
+        Text("Start it at the campus when the stop is over", "维护结束后请在学校端重新启动"),
+    ),
+    "paused": (
+        "info",
+        Text("{name}: connector paused", "{name}：连接器已暂停"),
+        Text("Resume it at the campus when the pause is over", "暂停结束后请在学校端恢复"),
+    ),
+}  # fmt: skip
+SEVERITIES = ("error", "warning", "info")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something wrong. `code` and `about` identify it, `detail` is what was found, word for word."""
+
+    code: str
+    severity: str
+    about: str
+    title: Text
+    detail: Text
+    next_step: Text
+
+
+def stage_name(name: str) -> Text:
+    """What people call a stage."""
+    return _STAGE_NAMES.get(name, Text(name, name))
+
+
+def troubles(overview: Overview) -> list[Trouble]:
+    """All troubles, worst first."""
+    found = [
+        *_broker(overview),
+        *_store(overview),
+        *(_stalled(stage) for stage in overview.stages if stage.stalled_s >= STALLED_AFTER_S),
+        *(trouble for view in overview.members for trouble in _connectors(view)),
+        *_dead_letters(overview),
+        *_parked(overview),
+        *_absent(overview),
+    ]
+    return sorted(found, key=lambda trouble: SEVERITIES.index(trouble.severity))
+
+
+def _broker(overview: Overview) -> Iterator[Trouble]:
+    broker = overview.broker
+    if not broker.reachable:
+        yield Trouble(
+            "BROKER_UNREACHABLE",
+            "error",
+            broker.bootstrap,
+            Text(f"Broker unreachable at {broker.bootstrap}", f"无法连接消息服务器 {broker.bootstrap}"),
+            _same(broker.error),
+            Text(
+                "See `alliance broker status`; events wait at the campuses and nothing is lost",
+                "请查看 `alliance broker status`；事件会留在各校等待，不会丢失",
+            ),
+        )  # fmt: skip
+
+
+def _store(overview: Overview) -> Iterator[Trouble]:
+    if overview.facts.error:
+        yield Trouble(
+            "STORE_UNAVAILABLE",
+            "error",
+            "store",
+            Text("Read model unavailable", "读模型不可用"),
+            _same(overview.facts.error),
+            Text(
+                "Start `alliance run projector`; it rebuilds from the ledger",
+                "请启动 `alliance run projector`，它会从账本重建",
+            ),
+        )
+
+
+def _stalled(stage: Stage) -> Trouble:
+    name = stage_name(stage.name)
+    process = {"read_model": "projector"}.get(stage.name, stage.name)
+    return Trouble(
+        "STAGE_STALLED",
+        "error",
+        stage.name,
+        Text(f"{name.en} does not move", f"{name.zh}停滞"),
+        Text(
+            f"{stage.lag_messages} messages wait, none taken for {stage.stalled_s:.0f} s",
+            f"{stage.lag_messages} 条消息在等待，已 {stage.stalled_s:.0f} 秒没有进展",
+        ),
+        Text("See the connectors that lag in the topics below", "请在下方主题中查看落后的连接器")
+        if stage.name == "connectors"
+        else Text(f"Start `alliance run {process}`", f"请启动 `alliance run {process}`"),
+    )
+
+
+def _connectors(view: MemberView) -> Iterator[Trouble]:
+    for connector in view.connectors:
+        if connector.state not in _CONNECTOR:
+            continue
+        severity, title, next_step = _CONNECTOR[connector.state]
+        age = duration(connector.age_s)
+        yield Trouble(
+            f"CONNECTOR_{connector.state.upper()}",
+            severity,
+            view.member.code,
+            Text(
+                title.en.format(name=view.member.name_en, age=age.en),
+                title.zh.format(name=view.member.name_zh, age=age.zh),
+            ),
+            _same(connector.heartbeat.reason),
+            next_step,
+        )
+
+
+def _dead_letters(overview: Overview) -> Iterator[Trouble]:
+    fresh = [
+        found.letter
+        for found in overview.facts.newest_letters
+        if overview.at - found.letter.refused_at < LETTER_FRESH
+    ]
+    if not fresh:
+        return
+    newest = fresh[0]
+    by = name_of(overview.alliance.members, newest.member)
+    yield Trouble(
+        "DEAD_LETTERS",
+        "warning",
+        newest.member,
+        Text(
+            f"{overview.facts.dead_letters} dead letters, the newest from {by.en}",
+            f"{overview.facts.dead_letters} 条死信，最新一条来自{by.zh}",
+        ),
+        Text(
+            f"{newest.reason}: {newest.user_message_en}",
+            f"{newest.reason}：{newest.user_message_zh}",
+        ),
+        Text(
+            "The campus corrects and publishes again; see dead letters below",
+            "由学校更正后重新发布；详见下方死信",
+        ),
+    )
+
+
+def _parked(overview: Overview) -> Iterator[Trouble]:
+    if overview.facts.still_parked:
+        count = overview.facts.still_parked
+        yield Trouble(
+            "EVENTS_PARKED",
+            "info",
+            "ledger",
+            Text(f"{count} events wait for a predecessor", f"{count} 个事件在等待前置事件"),
+            Text("", ""),
+            Text(
+                "Nothing, if the number falls; else ask the members for what the entries name as missing",
+                "若数量下降则无需处理；否则请向相关学校索要缺失的事件",
+            ),
+        )
+
+
+def _absent(overview: Overview) -> Iterator[Trouble]:
+    absent = [view.member for view in overview.members if view.state == "absent"]
+    if absent and not overview.facts.error:
+        yield Trouble(
+            "MEMBERS_ABSENT",
+            "info",
+            ",".join(member.code for member in absent),
+            Text(
+                f"Never connected: {len(absent)} of {len(overview.members)} members",
+                f"从未接入的成员高校：{len(absent)} 所",
+            ),
+            Text(
+                ", ".join(member.name_en for member in absent),
+                "、".join(member.name_zh for member in absent),
+            ),
+            Text("Their connectors wait to be started", "等待其启动连接器"),
+        )
+
+
+def duration(seconds: float) -> Text:
+    """A duration as people say it, one unit."""
+    if seconds < 120:
+        return Text(f"{seconds:.0f} s", f"{seconds:.0f} 秒")
+    if seconds < 7200:
+        return Text(f"{seconds / 60:.0f} min", f"{seconds / 60:.0f} 分钟")
+    if seconds < 172_800:
+        return Text(f"{seconds / 3600:.0f} h", f"{seconds / 3600:.0f} 小时")
+    return Text(f"{seconds / 86_400:.0f} d", f"{seconds / 86_400:.0f} 天")
+
+
+def _same(words: str) -> Text:
+    return Text(words, words)

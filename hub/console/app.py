@@ -1,0 +1,92 @@
+"""API and console in one application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hub.api.kafka_view import KafkaView
+from hub.api.overview import Watch
+from hub.api.problems import HANDLERS
+from hub.api.routes import Api
+from hub.console.pages import Pages
+from hub.store.queries import Reader
+from schemas.members import Alliance
+
+# Everything comes from this server: no script, style or picture of anyone else, none written into the page, and no
+# other site may show the page in a frame.
+SECURITY_HEADERS = {
+    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def build_app(
+    reader: Reader,
+    alliance: Alliance,
+    kafka_view: KafkaView,
+    clock: Callable[[], datetime] = utc_now,
+) -> Starlette:
+    """The application: API under `/api/v1`, console at `/`, health and metrics beside.
+
+    It polls `kafka_view` while it runs. Setting the event `app.state.closing` ends the streams of live updates, so
+    that a server can stop without waiting for browsers.
+    """
+    closing = asyncio.Event()
+    watch = Watch(reader, alliance, kafka_view, clock)
+
+    @asynccontextmanager
+    async def polling(_app: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(kafka_view.run())
+        try:
+            yield
+        finally:
+            closing.set()
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    app = Starlette(
+        routes=[
+            *Api(reader, alliance, watch).routes(),
+            *Pages(watch, closing).routes(),
+            Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
+        ],
+        middleware=[Middleware(SecurityHeaders)],
+        exception_handlers=HANDLERS,
+        lifespan=polling,
+    )
+    app.state.closing = closing
+    return app
+
+
+class SecurityHeaders:
+    """Puts `SECURITY_HEADERS` on every response."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, guarded if scope["type"] == "http" else send)

@@ -1,0 +1,150 @@
+"""The page, its regions and their live updates.
+
+A region is a template `<name>.html` drawn into the element with that id. The page is whole without a script; the
+script only puts newer regions in place, which `/events` sends when they changed. A new page is a template and a
+handler here; a new region is a name in `REGIONS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from hub.api.overview import REFRESH_S, Overview, Watch
+from hub.api.sentences import name_of, sentence
+from hub.api.troubles import duration, stage_name, troubles
+from hub.console.plot import plot
+from hub.console.words import COOKIE, wanted_lang, word
+
+REGIONS = (
+    "status",
+    "attention",
+    "flow",
+    "members",
+    "outcomes",
+    "entries",
+    "topics",
+    "member_topics",
+    "letters",
+)
+CHINA = timezone(timedelta(hours=8))  # one time zone, no summer time since 1991
+COOKIE_S = 365 * 86_400
+KEEP_ALIVE_S = 15.0  # below the idle limit of common proxies
+
+
+class Pages:
+    """Draws overviews. Every reader of one overview in one language gets the same drawing."""
+
+    def __init__(self, watch: Watch, closing: asyncio.Event) -> None:
+        self._watch, self._closing = watch, closing
+        self._drawn: tuple[Overview, dict[str, dict[str, str]]] | None = None
+        self._templates = Environment(
+            loader=PackageLoader("hub.console"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= {"clock": _clock, "whole": _whole, "coded": _coded}
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/", self.home), Route("/events", self.events)]
+
+    async def home(self, request: Request) -> Response:
+        """The console, in the language asked for; asking in the address is remembered."""
+        lang = wanted_lang(request)
+        overview = await self._watch.current()
+        page = self._templates.get_template("page.html").render(
+            self._context(overview, lang), regions=self.regions(overview, lang)
+        )
+        response = HTMLResponse(
+            page, headers={"cache-control": "no-store", "content-language": lang}
+        )
+        if COOKIE in request.query_params:
+            response.set_cookie(COOKIE, lang, max_age=COOKIE_S, samesite="lax", httponly=True)
+        return response
+
+    async def events(self, request: Request) -> Response:
+        """Server-sent events: `region` with the name and HTML of each region that changed."""
+        return StreamingResponse(
+            self._changes(wanted_lang(request)),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        )
+
+    async def _changes(self, lang: str) -> AsyncIterator[str]:
+        sent: dict[str, str] = {}
+        quiet_s = 0.0
+        while not self._closing.is_set():
+            drawn = self.regions(await self._watch.current(), lang)
+            changed = [name for name in REGIONS if drawn[name] != sent.get(name)]
+            for name in changed:
+                data = json.dumps({"name": name, "html": drawn[name]}, ensure_ascii=False)
+                yield f"event: region\ndata: {data}\n\n"
+            quiet_s = 0.0 if changed else quiet_s + REFRESH_S
+            if quiet_s >= KEEP_ALIVE_S:
+                quiet_s = 0.0
+                yield ": nothing new\n\n"
+            sent = drawn
+            try:
+                await asyncio.wait_for(self._closing.wait(), REFRESH_S)
+            except TimeoutError:
+                continue
+
+    def regions(self, overview: Overview, lang: str) -> dict[str, str]:
+        """Every region's HTML by name."""
+        if self._drawn is None or self._drawn[0] is not overview:
+            self._drawn = (overview, {})
+        by_lang = self._drawn[1]
+        if lang not in by_lang:
+            context = self._context(overview, lang)
+            by_lang[lang] = {
+                name: self._templates.get_template(f"{name}.html").render(context)
+                for name in REGIONS
+            }
+        return by_lang[lang]
+
+    def _context(self, overview: Overview, lang: str) -> Mapping[str, Any]:
+        """What templates may use. Functions of two languages are given with theirs filled in."""
+        members = overview.alliance.members
+        return {
+            "now": overview,
+            "lang": lang,
+            "t": lambda name: word(name, lang),
+            "said": lambda text: getattr(text, lang),
+            "name": lambda code: getattr(name_of(members, code), lang),
+            "stage": lambda name: getattr(stage_name(name), lang),
+            "sentence": lambda entry: getattr(sentence(entry, members), lang),
+            "duration": lambda seconds: getattr(duration(seconds), lang),
+            "troubles": troubles(overview),
+            "plot": plot(overview.facts.pulse, overview.at),
+            "totals": overview.totals(),
+            "is_members_topic": lambda topic: topic.startswith("member."),
+        }
+
+
+def _clock(moment: datetime) -> Markup:
+    """A time of day in China, with the exact time for machines."""
+    local = moment.astimezone(CHINA)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        moment.isoformat(timespec="milliseconds"), f"{local:%Y-%m-%d %H:%M:%S}", f"{local:%H:%M:%S}"
+    )
+
+
+def _whole(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def _coded(text: str) -> Markup:
+    """What stands between backticks as code, everything else escaped."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped first

@@ -1,0 +1,40 @@
+"""Amounts in the ledger's integers. Schemas carry decimals; from here on there are none."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Protocol
+
+SEAT = "seat"
+MILLI = 1000  # ledger amounts of credit are thousandths
+TOLERANCE_MILLI = (
+    1000  # home may record up to one credit more than the host awarded (Chinese practice)
+)
+
+
+class CreditAmount(Protocol):
+    """What a schema calls Credit: a scheme and a decimal value."""
+
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def value(self) -> Decimal: ...
+
+
+def credit_milli(credit: CreditAmount) -> int:
+    """Thousandths of a credit. The schema's scale is three, so nothing is rounded."""
+    return int(credit.value * MILLI)
+
+
+def credit_unit(scheme: str) -> str:
+    """The ledger unit of a credit scheme: `credit.cn_credit`."""
+    return f"credit.{scheme}"
+
+
+def credits_text(milli: int) -> str:
+    """`3000` as `3`, `2500` as `2.5`."""
+    return (
+        format(Decimal(milli) / MILLI, "f").rstrip("0").rstrip(".")
+        if milli % MILLI
+        else str(milli // MILLI)
+    )

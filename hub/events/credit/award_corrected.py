@@ -1,0 +1,95 @@
+"""credit.award-corrected: the host amends or revokes an award. What was recognized stays: the home decides again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hub.domain.quantities import credit_milli, credit_unit, credits_text
+from hub.domain.reasons import Reason
+from hub.domain.things import Award, Recognition
+from hub.events import Names, Sentence
+from hub.ledger.posting import claim_account, issued_account, pend
+from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from schemas.records import CreditAwardCorrected, Posting
+
+FLAG = "award_corrected_after_decision"
+
+
+def decide(event: CreditAwardCorrected, view: View) -> Verdict:
+    """Void what is still pending of the old award and reserve the new amount; never edit, never re-decide."""
+    award = view.find(Award, event.award_id)
+    if award is None:
+        return Waiting(
+            waits_for_thing(Award.KIND, event.award_id),
+            Reason.UNKNOWN_REFERENCE,
+            f"award {event.award_id} is not known yet; it waits for credit.awarded of {event.host}",
+        )
+    if (award.student_id, award.home, award.host) != (event.student_id, event.home, event.host):
+        return Rejected(
+            Reason.NOT_WRITER,
+            f"award {event.award_id} is of {award.host} for a student of {award.home}; only {award.host} corrects it",
+        )
+    if award.state == "revoked":
+        return Rejected(
+            Reason.ILLEGAL_TRANSITION,
+            f"award {event.award_id} is revoked; issue a new award instead",
+        )
+    if event.kind not in ("amended", "revoked"):
+        return Rejected(
+            Reason.ILLEGAL_TRANSITION,
+            f"correction of award {event.award_id} has kind {event.kind!r}; use amended or revoked",
+        )
+    audience = frozenset({award.home})
+    milli = credit_milli(event.credits)
+    if award.decided:
+        state = "revoked" if event.kind == "revoked" else award.state
+        return Applied(
+            changes=(replace(award, state=state, milli=milli),), audience=audience, flags=(FLAG,)
+        )
+    return _correct_open(event, award, milli, view, audience)
+
+
+def _correct_open(
+    event: CreditAwardCorrected, award: Award, milli: int, view: View, audience: frozenset[str]
+) -> Verdict:
+    postings: list[Posting] = []
+    if award.pending_id:
+        postings.append(view.book.settle("void", award.pending_id, award.milli))
+    revision = award.revision + 1
+    passed = event.kind == "amended" and event.result == "passed" and milli > 0
+    pending_id = f"award/{award.award_id}/{revision}" if passed else None
+    if pending_id:
+        postings.append(
+            pend(
+                pending_id,
+                milli,
+                credit_unit(event.credits.scheme),
+                issued_account(award.host, award.home),
+                claim_account(award.home, award.host),
+            )
+        )
+    changed = replace(
+        award,
+        scheme=event.credits.scheme,
+        milli=milli,
+        passed=passed,
+        state="revoked" if event.kind == "revoked" else "awarded",
+        pending_id=pending_id,
+        revision=revision,
+    )
+    case = view.find(Recognition, award.case) if award.case else None
+    flags = ("award_corrected_in_open_case",) if case else ()
+    return Applied(postings=tuple(postings), changes=(changed,), audience=audience, flags=flags)
+
+
+def sentence(event: CreditAwardCorrected, names: Names) -> Sentence:
+    credit = credits_text(credit_milli(event.credits))
+    if event.kind == "revoked":
+        return Sentence(
+            f"{names.en(event.host)} revoked an award to a student of {names.en(event.home)} ({event.reason_code})",
+            f"{names.zh(event.host)}撤销了{names.zh(event.home)}一名学生的学分（{event.reason_code}）",
+        )
+    return Sentence(
+        f"{names.en(event.host)} corrected an award to a student of {names.en(event.home)}: {credit} credits, grade {event.grade.label} ({event.reason_code})",
+        f"{names.zh(event.host)}更正了{names.zh(event.home)}一名学生的成绩：{credit}学分，{event.grade.label}（{event.reason_code}）",
+    )

@@ -1,0 +1,146 @@
+"""credit.recognition-decided: the home university recognizes awards in whole, in part or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hub.domain.quantities import TOLERANCE_MILLI, credit_milli, credit_unit, credits_text
+from hub.domain.reasons import Reason
+from hub.domain.things import Award, Recognition
+from hub.events import Names, Sentence
+from hub.ledger.posting import conversion_account, move, student_account
+from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from schemas.records import CreditRecognitionDecided, Posting
+
+_POSITIVE = frozenset({"positive", "partially_positive"})
+_OUTCOMES = _POSITIVE | {"negative"}
+
+
+def decide(event: CreditRecognitionDecided, view: View) -> Verdict:
+    """Post what is recognized of the pending awards and void the rest; give the student the home's credits.
+
+    Amounts are thousandths of a credit. Home may record up to one credit more than the hosts awarded; a surplus is
+    forfeited. Only the stage `academic_affairs` is final. Source: regulations of Chinese universities on credit
+    recognition (class rule: record the home's credits within a tolerance of one credit).
+    """
+    case = view.find(Recognition, event.recognition_id)
+    if case is None:
+        return Waiting(
+            waits_for_thing(Recognition.KIND, event.recognition_id),
+            Reason.UNKNOWN_REFERENCE,
+            f"recognition case {event.recognition_id} is not known yet; it waits for credit.recognition-requested",
+        )
+    refusal = _refusal(event, case)
+    if refusal:
+        return refusal
+    awards = [view.find(Award, award_id) for award_id in case.award_ids]
+    known = [award for award in awards if award]
+    hosts = frozenset(award.host for award in known)
+    if event.stage == "faculty":
+        return Applied(changes=(replace(case, state="faculty_decided"),), audience=hosts)
+    return _final(event, case, known, view, hosts)
+
+
+def _refusal(event: CreditRecognitionDecided, case: Recognition) -> Rejected | None:
+    if (case.student_id, case.home) != (event.student_id, event.home):
+        return Rejected(
+            Reason.NOT_WRITER,
+            f"case {case.recognition_id} is another student's of {case.home}; correct the event",
+        )
+    if case.state in _OUTCOMES:
+        return Rejected(
+            Reason.ILLEGAL_TRANSITION,
+            f"case {case.recognition_id} is closed as {case.state}; open a new case to decide again",
+        )
+    if event.stage not in ("faculty", "academic_affairs") or event.outcome not in _OUTCOMES:
+        return Rejected(
+            Reason.ILLEGAL_TRANSITION,
+            f"stage {event.stage!r} with outcome {event.outcome!r}; use faculty or academic_affairs "
+            "and positive, partially_positive or negative",
+        )
+    return None
+
+
+def _final(
+    event: CreditRecognitionDecided,
+    case: Recognition,
+    awards: list[Award],
+    view: View,
+    hosts: frozenset[str],
+) -> Verdict:
+    original = sum(award.milli for award in awards if award.pending_id)
+    named = credit_milli(event.original_credits_total)
+    if named != original:
+        return Rejected(
+            Reason.STALE_VERSION,
+            f"the awards of case {case.recognition_id} are worth {credits_text(original)} credits, "
+            f"the decision is on {credits_text(named)}; an award was corrected since, decide again",
+        )
+    recognized = credit_milli(event.recognized_credits_total)
+    listed = sum(credit_milli(to.credits) for mapping in event.mappings for to in mapping.to)
+    if recognized != listed or recognized < 0 or (event.outcome == "negative") != (recognized == 0):
+        return Rejected(
+            Reason.ILLEGAL_TRANSITION,
+            f"case {case.recognition_id}: outcome {event.outcome}, total {credits_text(recognized)}, "
+            f"mappings add up to {credits_text(listed)}; make the three agree",
+        )
+    if recognized > original + TOLERANCE_MILLI:
+        return Rejected(
+            Reason.QUOTA_EXCEEDED,
+            f"case {case.recognition_id} recognizes {credits_text(recognized)} of {credits_text(original)} awarded credits; "
+            f"at most {credits_text(original + TOLERANCE_MILLI)} are allowed",
+        )
+    used = [
+        award_id
+        for mapping in event.mappings
+        if mapping.outcome in _POSITIVE
+        for award_id in mapping.award_ids
+    ]
+    if len(set(used)) != len(used) or not set(used) <= set(case.award_ids):
+        return Rejected(
+            Reason.DUPLICATE_CREDIT,
+            f"case {case.recognition_id} maps an award twice or one that is not in the case; map each of its awards once",
+        )
+    positive = event.outcome in _POSITIVE
+    postings = _settle(awards, recognized if positive else 0, set(used), view)
+    if positive:
+        postings.append(
+            move(
+                recognized,
+                credit_unit(event.recognized_credits_total.scheme),
+                conversion_account(case.home),
+                student_account(case.home, case.student_id),
+            )
+        )
+    changed = tuple(replace(award, decided=True, pending_id=None) for award in awards)
+    closed = replace(
+        case, state=event.outcome, original_milli=original, recognized_milli=recognized
+    )
+    return Applied(postings=tuple(postings), changes=(closed, *changed), audience=hosts)
+
+
+def _settle(awards: list[Award], recognized: int, used: set[str], view: View) -> list[Posting]:
+    """Post the awards as far as the recognized amount reaches, void the rest."""
+    postings: list[Posting] = []
+    left = recognized
+    for award in awards:
+        if award.pending_id is None:
+            continue
+        posted = min(left, award.milli) if award.award_id in used else 0
+        left -= posted
+        if posted:
+            postings.append(view.book.settle("post", award.pending_id, posted))
+        if award.milli > posted:
+            postings.append(view.book.settle("void", award.pending_id, award.milli - posted))
+    return postings
+
+
+def sentence(event: CreditRecognitionDecided, names: Names) -> Sentence:
+    original = credits_text(credit_milli(event.original_credits_total))
+    recognized = credits_text(credit_milli(event.recognized_credits_total))
+    stage = "" if event.stage == "academic_affairs" else " (faculty stage)"
+    stage_zh = "" if event.stage == "academic_affairs" else "（学院初审）"
+    return Sentence(
+        f"{names.en(event.home)} recognized {recognized} of {original} credits of one of its students{stage}",
+        f"{names.zh(event.home)}认定本校一名学生{original}学分中的{recognized}学分{stage_zh}",
+    )

@@ -1,0 +1,70 @@
+"""What the enrollment rules share: finding the case, and walking its table."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from hub.domain.quantities import SEAT
+from hub.domain.reasons import Reason
+from hub.domain.things import ENROLLMENT, Enrollment
+from hub.ledger.posting import Book
+from hub.ledger.state import Rejected, View, Waiting, waits_for_thing
+from schemas.records import Posting
+
+
+class AboutEnrollment(Protocol):
+    """An event about a known enrollment."""
+
+    @property
+    def enrollment_id(self) -> str: ...
+    @property
+    def home(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def offering_id(self) -> str: ...
+
+
+def known_case(event: AboutEnrollment, view: View) -> Enrollment | Rejected | Waiting:
+    """The enrollment the event is about, or why there is none."""
+    case = view.find(Enrollment, event.enrollment_id)
+    if case is None:
+        return Waiting(
+            waits_for_thing(Enrollment.KIND, event.enrollment_id),
+            Reason.UNKNOWN_REFERENCE,
+            f"enrollment {event.enrollment_id} is not known yet; it waits for enrollment.requested of {event.home}",
+        )
+    named = (event.home, event.host, event.offering_id)
+    if named != (case.home, case.host, case.offering_id):
+        return Rejected(
+            Reason.NOT_WRITER,
+            f"enrollment {event.enrollment_id} is between {case.home} and {case.host} for {case.offering_id}, "
+            f"the event says {' '.join(named)}; correct the event",
+        )
+    return case
+
+
+def walk(case: Enrollment, step: str) -> str | Rejected:
+    """The state after a step, or why the step is not possible."""
+    reached = ENROLLMENT.get((case.state, step))
+    if reached is None:
+        possible = sorted(name for state, name in ENROLLMENT if state == case.state)
+        return Rejected(
+            Reason.ILLEGAL_TRANSITION,
+            f"enrollment {case.enrollment_id} is {case.state}, {step} is not possible; "
+            f"possible: {', '.join(possible) or 'nothing, the case is closed'}",
+        )
+    return reached
+
+
+def seat_id(enrollment_id: str) -> str:
+    """The pending amount that holds the seat of an enrollment."""
+    return f"seat/{enrollment_id}"
+
+
+def settle_seat(book: Book, action: str, enrollment_id: str) -> tuple[Posting, ...]:
+    """Post or void the reserved seat, if one is reserved."""
+    pending = book.pendings.get(seat_id(enrollment_id))
+    if pending is None or pending.open == 0 or pending.unit != SEAT:
+        return ()
+    return (book.settle(action, seat_id(enrollment_id), 1),)

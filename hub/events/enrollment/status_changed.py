@@ -1,0 +1,52 @@
+"""enrollment.status-changed: an enrollment starts, finishes, is cancelled by the host or withdrawn by the home."""
+
+from __future__ import annotations
+
+from hub.domain.reasons import Reason
+from hub.events import Names, Sentence
+from hub.events.enrollment._common import known_case, settle_seat, walk
+from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting
+from schemas.records import EnrollmentStatusChanged
+
+_HOST_STEPS = frozenset({"started", "finished", "cancelled"})
+_SEAT = {
+    "started": "post",
+    "cancelled": "void",
+    "withdrawn": "void",
+}  # what happens to a reserved seat
+
+
+def decide(event: EnrollmentStatusChanged, view: View) -> Verdict:
+    """Walk the case on; starting uses the reserved seat up, leaving before the start frees it."""
+    case = known_case(event, view)
+    if isinstance(case, (Rejected, Waiting)):
+        return case
+    writer = case.host if event.new_status in _HOST_STEPS else case.home
+    if event.envelope.member != writer:
+        return Rejected(
+            Reason.NOT_WRITER,
+            f"{event.new_status} is stated by {writer}, the event is signed by {event.envelope.member}; ask {writer}",
+        )
+    reached = walk(case, event.new_status)
+    if isinstance(reached, Rejected):
+        return reached
+    action = _SEAT.get(event.new_status)
+    return Applied(
+        postings=settle_seat(view.book, action, case.enrollment_id) if action else (),
+        changes=(
+            type(case)(
+                case.enrollment_id, case.student_id, case.home, case.host, case.offering_id, reached
+            ),
+        ),
+        audience=frozenset({case.home, case.host}),
+    )
+
+
+_ZH = {"started": "开始学习", "finished": "完成学习", "cancelled": "被取消", "withdrawn": "退选"}
+
+
+def sentence(event: EnrollmentStatusChanged, names: Names) -> Sentence:
+    return Sentence(
+        f"A student of {names.en(event.home)} at {names.en(event.host)}: {event.new_status}",
+        f"{names.zh(event.home)}一名学生在{names.zh(event.host)}的选课{_ZH.get(event.new_status, event.new_status)}",
+    )

@@ -1,0 +1,271 @@
+"""Admission: what may enter the ledger's input. Stateless; add workers to the group to go faster.
+
+Owns framing, schema, signature and authority. Everything else is the ledger's to decide. What is refused goes whole to
+`hub.dead-letters`, and its sender hears why in its inbox. At-least-once: an event admitted twice after a crash gets a
+`duplicate` entry, nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from hub.domain.reasons import ADVICE, Outcome, Reason
+from hub.flow.kafka import Message, Outgoing, Partition, Writer, group_reader, producer
+from schemas import topics
+from schemas.catalogue import Schema
+from schemas.codec import UnknownSchema, Unreadable, decode, encode, schema_of
+from schemas.envelope import KEY_ID, KIND, SIGNATURE, from_millis, header
+from schemas.members import Alliance
+from schemas.records import Admitted, DeadLetter, Header
+from schemas.records import Outcome as OutcomeRecord
+from schemas.signing import Verifier
+
+log = structlog.get_logger("admission")
+
+GROUP = "hub.admission"
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a message is not admitted. `event_id` and `event_type` where they could be read."""
+
+    reason: Reason
+    detail: str
+    event_id: str | None = None
+    event_type: str | None = None
+    subject: str = ""
+
+
+def check(message: Message, members: Collection[str], verifier: Verifier) -> Admitted | Refusal:
+    """Whether a message may enter the ledger, and if not, why. Pure.
+
+    Framing and schema first, then the signature over the exact bytes, then the record, then who may write it.
+    """
+    owner = topics.owner(message.topic)
+    if message.value is None:
+        return Refusal(
+            Reason.UNREADABLE,
+            "the message has no value; events are never deleted, publish a correction",
+        )
+    try:
+        schema = schema_of(message.value)
+    except UnknownSchema as error:
+        return Refusal(Reason.SCHEMA_UNKNOWN, str(error))
+    except Unreadable as error:
+        return Refusal(Reason.UNREADABLE, str(error))
+    if not schema.is_event():
+        return Refusal(
+            Reason.SCHEMA_INVALID,
+            f"{schema.event} is a record of the hub; members publish events of the catalogue",
+        )
+    key_id = (header(message.headers, KEY_ID) or b"").decode(errors="replace")
+    signature = header(message.headers, SIGNATURE) or b""
+    if not verifier.valid(key_id, message.value, signature):
+        return Refusal(
+            Reason.SIGNATURE_INVALID,
+            _signature_fault(key_id, signature, verifier),
+            event_type=schema.event,
+        )
+    try:
+        event: Any = decode(message.value)
+    except Unreadable as error:
+        return Refusal(Reason.UNREADABLE, str(error), event_type=schema.event)
+    refusal = _authority(message, schema, event, key_id, owner, members, verifier)
+    if refusal is not None:
+        return refusal
+    return Admitted(
+        source_topic=message.topic,
+        source_partition=message.partition,
+        source_offset=message.offset,
+        published_at=from_millis(message.timestamp_ms),
+        key_id=key_id,
+        signature=signature,
+        event=message.value,
+    )
+
+
+def _signature_fault(key_id: str, signature: bytes, verifier: Verifier) -> str:
+    if not key_id or not signature:
+        return f"headers {KEY_ID} and {SIGNATURE} are wanted, at least one is missing; sign the framed bytes"
+    if verifier.owner(key_id) is None:
+        return f"key {key_id} is not in the alliance configuration; register it with alliance members keygen"
+    return f"the signature does not fit key {key_id} and these bytes; sign the framed bytes exactly as sent"
+
+
+def _authority(
+    message: Message,
+    schema: Schema,
+    event: Any,
+    key_id: str,
+    owner: str | None,
+    members: Collection[str],
+    verifier: Verifier,
+) -> Refusal | None:
+    envelope = event.envelope
+
+    def refuse(reason: Reason, detail: str) -> Refusal:
+        return Refusal(reason, detail, envelope.event_id, schema.event, envelope.subject)
+
+    if envelope.member not in members:
+        return refuse(
+            Reason.UNKNOWN_MEMBER,
+            f"the event speaks for {envelope.member!r}, which is not a member; correct the code or add the member",
+        )
+    if not envelope.member == owner == verifier.owner(key_id):
+        return refuse(
+            Reason.NOT_WRITER,
+            f"the event speaks for {envelope.member}, key {key_id} belongs to {verifier.owner(key_id)}, "
+            f"the topic to {owner}; the three must be one member",
+        )
+    entitled = [getattr(event, name) for name in schema.writer]
+    if envelope.member not in entitled:
+        return refuse(
+            Reason.NOT_WRITER,
+            f"{schema.event} is written by its {' or '.join(schema.writer)} ({' or '.join(entitled)}), "
+            f"not by {envelope.member}; that member must publish it",
+        )
+    wanted = getattr(event, schema.key)
+    if envelope.partition_key != wanted or message.key != wanted.encode():
+        return refuse(
+            Reason.KEY_MISMATCH,
+            f"key is {(message.key or b'').decode(errors='replace')!r} and envelope.partition_key {envelope.partition_key!r}, "
+            f"both must be {schema.key} {wanted!r}",
+        )
+    return None
+
+
+def dead_letter(message: Message, refusal: Refusal, now_ms: int) -> DeadLetter:
+    """The message whole, with the reason."""
+    advice = ADVICE[refusal.reason]
+    return DeadLetter(
+        source_topic=message.topic,
+        source_partition=message.partition,
+        source_offset=message.offset,
+        member=topics.owner(message.topic) or "",
+        reason=refusal.reason.value,
+        developer_message=refusal.detail,
+        user_message_zh=advice.zh,
+        user_message_en=advice.en,
+        event_id=refusal.event_id or _claimed_id(message),
+        event_type=refusal.event_type,
+        key=message.key,
+        value=message.value,
+        headers=tuple(Header(name, value or b"") for name, value in message.headers),
+        published_at=from_millis(message.timestamp_ms),
+        refused_at=from_millis(now_ms),
+    )
+
+
+def notice(letter: DeadLetter, subject: str = "") -> OutcomeRecord:
+    """What the sender is told about a message that was not admitted."""
+    advice = ADVICE[Reason(letter.reason)]
+    return OutcomeRecord(
+        event_id=letter.event_id or "",
+        event_type=letter.event_type or "",
+        subject=subject,
+        outcome=Outcome.REFUSED.value,
+        seq=None,
+        refers_to=None,
+        reason=letter.reason,
+        developer_message=letter.developer_message,
+        user_message_zh=letter.user_message_zh,
+        user_message_en=letter.user_message_en,
+        next_actor=advice.next_actor,
+        retryable=advice.retryable,
+        source_topic=letter.source_topic,
+        source_partition=letter.source_partition,
+        source_offset=letter.source_offset,
+        decided_at=letter.refused_at,
+    )
+
+
+def _claimed_id(message: Message) -> str | None:
+    """The id the headers claim, so that the sender can find its event; unverified."""
+    raw = header(message.headers, "ce_id")
+    return raw.decode(errors="replace") if raw else None
+
+
+@dataclass(slots=True)
+class Work:
+    """What one batch of messages becomes."""
+
+    admitted: list[Outgoing] = field(default_factory=list)
+    dead: list[Outgoing] = field(default_factory=list)
+    notices: dict[str, list[Outgoing]] = field(default_factory=dict)
+    positions: dict[Partition, tuple[int, str]] = field(default_factory=dict)
+
+
+def sort_out(
+    messages: Sequence[Message],
+    members: Collection[str],
+    verifier: Verifier,
+    now_ms: Callable[[], int],
+) -> Work:
+    """Check each message; nothing a message holds can stop the others."""
+    work = Work()
+    for message in messages:
+        verdict = check(message, members, verifier)
+        if isinstance(verdict, Admitted):
+            work.admitted.append(Outgoing(message.key, encode(verdict), []))
+        else:
+            letter = dead_letter(message, verdict, now_ms())
+            work.dead.append(Outgoing(letter.member.encode(), encode(letter), []))
+            work.notices.setdefault(letter.member, []).append(
+                Outgoing(message.key, encode(notice(letter, verdict.subject)), [(KIND, b"refusal")])
+            )
+            log.warning(
+                "refused",
+                topic=message.topic,
+                offset=message.offset,
+                reason=verdict.reason.value,
+                detail=verdict.detail,
+            )
+        work.positions[message.topic, message.partition] = (message.offset + 1, "")
+    return work
+
+
+async def run_admission(
+    bootstrap: str,
+    alliance: Alliance,
+    stop: asyncio.Event,
+    now_ms: Callable[[], int],
+    instance: str = "1",
+) -> None:
+    """Work as one admission worker until `stop` is set.
+
+    A batch is checked while the one before is on its way; positions are committed after both Kafka writes.
+    """
+    members, verifier = frozenset(alliance.members), alliance.verifier()
+    outboxes = [topics.outbox(code) for code in alliance.members]
+    async with (
+        producer(bootstrap, f"{GROUP}.{instance}") as writer,
+        group_reader(bootstrap, outboxes, GROUP, instance) as reader,
+    ):
+        log.info("started", group=GROUP, members=len(members))
+        sent: tuple[Work, list[Awaitable[int]]] | None = None
+        while not stop.is_set():
+            messages = await reader.batch(20 if sent else 500, BATCH)
+            work = sort_out(messages, members, verifier, now_ms) if messages else None
+            if sent is not None:
+                await asyncio.gather(*sent[1])
+                await reader.commit(sent[0].positions)
+            sent = (work, await _send(writer, work)) if work else None
+            if work:
+                log.info("admitted", events=len(work.admitted), refused=len(work.dead))
+        if sent is not None:
+            await asyncio.gather(*sent[1])
+            await reader.commit(sent[0].positions)
+
+
+async def _send(writer: Writer, work: Work) -> list[Awaitable[int]]:
+    acks = await writer.send(topics.LEDGER_IN, work.admitted)
+    acks += await writer.send(topics.DEAD_LETTERS, work.dead)
+    for member, records in work.notices.items():
+        acks += await writer.send(topics.inbox(member), records)
+    return acks

@@ -1,0 +1,38 @@
+"""All topics of the hub, as data. `alliance topics plan|apply` makes the cluster agree; nothing else creates topics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hub.broker.admin import TopicSpec
+from schemas import topics
+from schemas.catalogue import catalogue
+
+FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+A_YEAR = {"retention.ms": str(365 * 24 * 3600 * 1000)}
+A_WEEK = {"retention.ms": str(7 * 24 * 3600 * 1000)}
+COMPACTED = {"cleanup.policy": "compact"}
+# The order is Kafka's, so the time is: the ledger's clock follows the broker's append time.
+LEDGER = {**FOREVER, "message.timestamp.type": "LogAppendTime"}
+ENTRIES = {**FOREVER, "max.message.bytes": "8388608"}  # a group of entries is one batch
+
+
+def topic_plan(members: Iterable[str], extra: Iterable[TopicSpec] = ()) -> list[TopicSpec]:
+    """Every topic with partitions and settings. `extra` are those of the stream processors.
+
+    One partition where order is the point: the ledger, and each member's outbox and inbox.
+    """
+    plan = [
+        TopicSpec(topics.LEDGER_IN, 1, LEDGER),
+        TopicSpec(topics.LEDGER_ENTRIES, 1, ENTRIES),
+        TopicSpec(topics.DEAD_LETTERS, 1, A_YEAR),
+        TopicSpec(topics.HEARTBEATS, 1, A_WEEK),
+        TopicSpec(topics.MEMBER_ACTIVITY, 1, COMPACTED),
+        TopicSpec(topics.TOPIC_RATES, 1, COMPACTED),
+        TopicSpec(topics.SCHEMAS, 1, COMPACTED),
+    ]
+    plan += [TopicSpec(topics.domain(name), 1, FOREVER) for name in catalogue().domains()]
+    for member in members:
+        plan.append(TopicSpec(topics.outbox(member), 1, A_YEAR))
+        plan.append(TopicSpec(topics.inbox(member), 1, FOREVER))
+    return plan + list(extra)

@@ -1,0 +1,145 @@
+"""The sequencer: fixes the order, applies the rules, appends to the log. One is active, any number stand by.
+
+Correctness does not rest on being alone: an entry counts only if it extends the head (`hub.ledger.head`), so of two
+sequencers the first valid one wins at each place and the other reads again. There is no offset to commit: the position
+in `ledger.in` is inside the newest accepted entry. The consumer group only says who works and who waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+
+import structlog
+
+from hub.errors import LedgerCorrupt
+from hub.flow.kafka import (
+    BATCH_BYTES,
+    Message,
+    OnAssignment,
+    Outgoing,
+    Reader,
+    Writer,
+    cut,
+    group_reader,
+    producer,
+)
+from hub.flow.log import replay_log
+from hub.ledger.apply import Written, apply
+from hub.ledger.state import Input, Rules
+from schemas import topics
+from schemas.codec import decode
+from schemas.envelope import to_millis
+from schemas.members import Alliance
+from schemas.records import Admitted
+
+log = structlog.get_logger("sequencer")
+
+GROUP = "hub.sequencer"
+BATCH = 1000
+
+
+class LostTheHead(Exception):
+    """Someone else appended, or it is not known what happened to a batch: read the log again."""
+
+
+def read_input(message: Message) -> Input:
+    """A message of `ledger.in` as the rules take it. Raises `LedgerCorrupt` for anything admission did not write."""
+    admitted = decode(message.value or b"")
+    if not isinstance(admitted, Admitted):
+        raise LedgerCorrupt(
+            f"ledger.in offset {message.offset} holds a {type(admitted).__name__}; only admission may write this topic"
+        )
+    event = decode(admitted.event)
+    return Input(
+        offset=message.offset,
+        timestamp_ms=message.timestamp_ms,
+        event=event,
+        event_type=event.EVENT,
+        value=admitted.event,
+        key_id=admitted.key_id,
+        signature=admitted.signature,
+        source_topic=admitted.source_topic,
+        source_partition=admitted.source_partition,
+        source_offset=admitted.source_offset,
+        published_ms=to_millis(admitted.published_at),
+    )
+
+
+def batches(groups: Sequence[Sequence[Written]]) -> list[list[Written]]:
+    """Groups joined to batches of a size Kafka likes; the entries of one input never part."""
+    weights = [Outgoing(None, b"".join(written.value for written in group), []) for group in groups]
+    return [
+        [written for group in groups[start:end] for written in group]
+        for start, end in cut(weights, BATCH_BYTES)
+    ]
+
+
+async def run_sequencer(
+    bootstrap: str, alliance: Alliance, rules: Rules, stop: asyncio.Event, instance: str = "1"
+) -> None:
+    """Work, or stand by, until `stop` is set. Raises `LedgerCorrupt` when the books disagree: do not restart blindly."""
+    listener = OnAssignment()
+    async with (
+        producer(bootstrap, f"{GROUP}.{instance}") as writer,
+        group_reader(bootstrap, [topics.LEDGER_IN], GROUP, instance, listener) as reader,
+    ):
+        while not stop.is_set():
+            if (topics.LEDGER_IN, 0) not in reader.assigned():
+                await asyncio.sleep(0.05)
+                continue
+            try:
+                await _lead(bootstrap, alliance, rules, stop, listener, reader, writer)
+            except LostTheHead as doubt:
+                log.warning("read_again", why=str(doubt))
+
+
+async def _lead(
+    bootstrap: str,
+    alliance: Alliance,
+    rules: Rules,
+    stop: asyncio.Event,
+    listener: OnAssignment,
+    reader: Reader,
+    writer: Writer,
+) -> None:
+    generation = listener.generation
+    log_read = await replay_log(bootstrap, frozenset(alliance.members), rules)
+    state, end = log_read.state, log_read.end_offset
+    if generation != listener.generation:
+        return
+    reader.seek(topics.LEDGER_IN, state.next_input)
+    log.info("leading", seq=state.head.seq, next_input=state.next_input, void=log_read.replay.void)
+    unconfirmed: list[tuple[Awaitable[int], int]] = []
+    while not stop.is_set() and generation == listener.generation:
+        messages = await reader.batch(10 if unconfirmed else 500, BATCH)
+        groups = [apply(state, read_input(message), rules) for message in messages]
+        end = await _confirm(unconfirmed, end)
+        unconfirmed = [
+            (await writer.send_whole(topics.LEDGER_ENTRIES, _outgoing(batch)), len(batch))
+            for batch in batches(groups)
+        ]
+        if messages:
+            log.info("sequenced", events=len(messages), seq=state.head.seq)
+    await _confirm(unconfirmed, end)
+
+
+async def _confirm(unconfirmed: list[tuple[Awaitable[int], int]], end: int) -> int:
+    """Wait for the batches; they count only if each stands right behind the last accepted record."""
+    for ack, count in unconfirmed:
+        try:
+            offset = await ack
+        except Exception as error:
+            raise LostTheHead(
+                f"a batch of {count} entries was not acknowledged: {error!r}"
+            ) from error
+        if offset != end:
+            raise LostTheHead(
+                f"a batch landed at offset {offset}, {end} was expected: another sequencer writes too"
+            )
+        end += count
+    return end
+
+
+def _outgoing(batch: Sequence[Written]) -> list[Outgoing]:
+    return [Outgoing(written.entry.subject.encode(), written.value, []) for written in batch]

@@ -1,0 +1,128 @@
+"""Invariants of the ledger, recomputed from its entries by anyone who has them.
+
+Names follow the design: I1-I7 and I11 of the ledger, L1-L4 of the catalogue. Each breach names the place.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from hub.domain.quantities import TOLERANCE_MILLI
+from hub.domain.things import Recognition
+from hub.ledger.posting import STOCK_PREFIX
+from hub.ledger.state import State
+from schemas.records import Entry
+from schemas.signing import Verifier
+
+WHAT = {
+    "I1": "amounts of every posting are positive",
+    "I2": "per unit, what went out equals what came in, pending and posted",
+    "I3": "every pending amount is posted, voided or open, and no more than once",
+    "I5": "sequence numbers are dense and ledger times increase",
+    "I6": "every input has exactly one outcome, in order, without gaps",
+    "I7": "every event id is decided at most once",
+    "I9": "every event is signed by the member it speaks for",
+    "I11": "no stock gives out more than it has",
+    "L1": "credits between members add up to zero",
+    "L2": "an award is decided in at most one case",
+    "L3": "recognized credits exceed awarded ones by the tolerance at most",
+}
+
+
+@dataclass(slots=True)
+class Audit:
+    """Looks at each accepted entry once (`see`), at the end state at last (`finish`)."""
+
+    verifier: Verifier | None = None
+    breaches: list[tuple[str, str]] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    types: Counter[str] = field(default_factory=Counter)
+    _seq: int = 0
+    _input: int = -1
+    _ledger_at: float = 0.0
+    _decided: dict[str, int] = field(default_factory=dict)
+
+    def see(self, entry: Entry) -> None:
+        """Check one entry in log order."""
+        self.outcomes[entry.outcome] += 1
+        self.types[entry.event_type] += 1
+        if entry.seq != self._seq + 1 or entry.ledger_at.timestamp() <= self._ledger_at:
+            self._breach("I5", f"entry {entry.seq} follows {self._seq}")
+        self._seq, self._ledger_at = entry.seq, entry.ledger_at.timestamp()
+        if entry.input_index == 0:
+            if entry.input_offset <= self._input:
+                self._breach(
+                    "I6", f"entry {entry.seq}: input {entry.input_offset} after {self._input}"
+                )
+            self._input = entry.input_offset
+        if entry.outcome in ("applied", "rejected"):
+            first = self._decided.setdefault(entry.event_id, entry.seq)
+            if first != entry.seq:
+                self._breach(
+                    "I7", f"event {entry.event_id} is decided by entries {first} and {entry.seq}"
+                )
+        for posting in entry.postings:
+            if posting.amount <= 0:
+                self._breach("I1", f"entry {entry.seq}: {posting.amount} {posting.unit}")
+        if self.verifier is not None and not (
+            self.verifier.owner(entry.key_id) == entry.member
+            and self.verifier.valid(entry.key_id, entry.event, entry.signature)
+        ):
+            self._breach(
+                "I9", f"entry {entry.seq}: signature of key {entry.key_id}, member {entry.member}"
+            )
+
+    def finish(self, state: State) -> list[tuple[str, str]]:
+        """Check the end state; return all breaches as (invariant, place)."""
+        for check in (_sums, _pendings, _stocks, _awards, _cases):
+            self.breaches += check(state)
+        return self.breaches
+
+    def _breach(self, name: str, place: str) -> None:
+        self.breaches.append((name, place))
+
+
+def _sums(state: State) -> Iterable[tuple[str, str]]:
+    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for (_, unit), balance in state.book.balances.items():
+        totals[unit][0] += balance.pending_in - balance.pending_out
+        totals[unit][1] += balance.net
+    for unit, (pending, posted) in sorted(totals.items()):
+        if pending or posted:
+            yield "I2", f"{unit}: pending differs by {pending}, posted by {posted}"
+            if unit.startswith("credit."):
+                yield "L1", f"{unit}: off by {posted}"
+
+
+def _pendings(state: State) -> Iterable[tuple[str, str]]:
+    for name, pending in state.book.pendings.items():
+        if not 0 <= pending.open <= pending.amount:
+            yield "I3", f"{name}: {pending.open} of {pending.amount} {pending.unit} open"
+
+
+def _stocks(state: State) -> Iterable[tuple[str, str]]:
+    for (account, unit), balance in state.book.balances.items():
+        if account.startswith(STOCK_PREFIX) and balance.available < 0:
+            yield "I11", f"{account}: {balance.available} {unit} available"
+
+
+def _awards(state: State) -> Iterable[tuple[str, str]]:
+    cases: Mapping[str, Recognition] = state.things.get(Recognition.KIND, {})
+    used: Counter[str] = Counter()
+    for case in cases.values():
+        if case.state not in ("requested", "faculty_decided"):
+            used.update(case.award_ids)
+    for award_id, count in used.items():
+        if count > 1:
+            yield "L2", f"award {award_id} is decided in {count} cases"
+
+
+def _cases(state: State) -> Iterable[tuple[str, str]]:
+    for case in state.things.get(Recognition.KIND, {}).values():
+        if case.recognized_milli > case.original_milli + TOLERANCE_MILLI:
+            yield (
+                "L3",
+                f"case {case.recognition_id}: {case.recognized_milli} of {case.original_milli} thousandths",
+            )

@@ -1,0 +1,34 @@
+"""The reading rule of the ledger log: which records count.
+
+A record counts only if it extends the head its reader already has; anything else in the partition is void for every
+reader (late writes of a second sequencer, repeats of a retry). Whoever reads `ledger.entries` reads through this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from schemas.records import Entry
+
+
+def entry_hash(value: bytes) -> bytes:
+    """Hash of a log record: SHA-256 over a zero byte and the framed entry, the leaf hash of RFC 6962."""
+    return hashlib.sha256(b"\x00" + value).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest entry a reader has accepted: its sequence number and the hash of its bytes."""
+
+    seq: int
+    hash: bytes
+
+    def extended_by(self, entry: Entry, value: bytes) -> Head | None:
+        """The new head if the record counts, None if it is void. `value` is the record's framed bytes."""
+        if entry.seq != self.seq + 1 or entry.prev_hash != self.hash:
+            return None
+        return Head(entry.seq, entry_hash(value))
+
+
+GENESIS = Head(0, bytes(32))

@@ -1,0 +1,86 @@
+"""The state from the log: accept what counts, recompute every entry, compare byte for byte.
+
+The sequencer starts with it, `alliance ledger verify` is it, and so is every reader that wants to trust nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, fields
+
+from hub.errors import LedgerCorrupt
+from hub.ledger.apply import Written, apply
+from hub.ledger.head import GENESIS, Head
+from hub.ledger.state import Input, Rules, State
+from schemas.codec import decode
+from schemas.envelope import to_millis
+from schemas.records import Entry
+
+
+def input_of(entry: Entry) -> Input:
+    """The input that an entry accounts for, from the entry alone."""
+    return Input(
+        offset=entry.input_offset,
+        timestamp_ms=to_millis(entry.ledger_at),
+        event=decode(entry.event),
+        event_type=entry.event_type,
+        value=entry.event,
+        key_id=entry.key_id,
+        signature=entry.signature,
+        source_topic=entry.source_topic,
+        source_partition=entry.source_partition,
+        source_offset=entry.source_offset,
+        published_ms=to_millis(entry.published_at),
+    )
+
+
+@dataclass(slots=True)
+class Replay:
+    """Reads log records in partition order. `head` is what this reader accepted, `void` how many it did not."""
+
+    rules: Rules
+    state: State
+    head: Head = GENESIS
+    void: int = 0
+    _expected: deque[Written] = field(default_factory=deque)
+
+    def feed(self, value: bytes) -> Entry | None:
+        """Take one record; return its entry, or None if it is void.
+
+        Raises `LedgerCorrupt`, naming the entry and the first field that differs, when an accepted entry is not what
+        the rules make of its event.
+        """
+        entry = decode(value)
+        if not isinstance(entry, Entry):
+            raise LedgerCorrupt(
+                f"ledger.entries holds a {type(entry).__name__}; only entries belong there"
+            )
+        head = self.head.extended_by(entry, value)
+        if head is None:
+            self.void += 1
+            return None
+        if not self._expected:
+            if entry.input_index != 0:
+                raise LedgerCorrupt(
+                    f"entry {entry.seq} releases an event, but its input {entry.input_offset} released none"
+                )
+            self._expected.extend(apply(self.state, input_of(entry), self.rules))
+        wanted = self._expected.popleft()
+        if wanted.value != value:
+            raise LedgerCorrupt(_difference(entry, wanted.entry))
+        self.head = head
+        return entry
+
+    def is_whole(self) -> bool:
+        """Whether the last input's entries are all there. They are written as one batch, so they should be."""
+        return not self._expected
+
+
+def _difference(found: Entry, wanted: Entry) -> str:
+    for item in fields(Entry):
+        if getattr(found, item.name) != getattr(wanted, item.name):
+            return (
+                f"entry {found.seq}: {item.name} is {getattr(found, item.name)!r}, "
+                f"the rules make it {getattr(wanted, item.name)!r}; the log was not written by these rules"
+            )
+    return f"entry {found.seq}: same fields, other bytes"

@@ -1,0 +1,126 @@
+"""`alliance run <part>`: one process of the hub. All parts find each other through Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+import typer
+
+from hub.settings import Settings, read_settings, require_bootstrap
+from hub.telemetry import configure_logs
+from schemas.members import Alliance, load_alliance
+
+app = typer.Typer(help="Run a part of the hub as a process.", no_args_is_help=True)
+log = structlog.get_logger("run")
+
+Part = Callable[[Settings, str, Alliance, asyncio.Event], Awaitable[None]]
+
+
+def wall_ms() -> int:
+    """The wall clock, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+async def _admission(
+    settings: Settings, bootstrap: str, alliance: Alliance, stop: asyncio.Event
+) -> None:
+    from hub.flow.admission import run_admission
+
+    await run_admission(bootstrap, alliance, stop, wall_ms, settings.instance)
+
+
+async def _sequencer(
+    settings: Settings, bootstrap: str, alliance: Alliance, stop: asyncio.Event
+) -> None:
+    from hub.events import rules
+    from hub.flow.sequencer import run_sequencer
+
+    await run_sequencer(bootstrap, alliance, rules(), stop, settings.instance)
+
+
+async def _delivery(
+    settings: Settings, bootstrap: str, alliance: Alliance, stop: asyncio.Event
+) -> None:
+    from hub.flow.delivery import run_delivery
+
+    await run_delivery(bootstrap, alliance, stop, settings.instance)
+
+
+async def _projector(
+    settings: Settings, bootstrap: str, alliance: Alliance, stop: asyncio.Event
+) -> None:
+    from hub.store.projector import run_projector
+
+    await run_projector(bootstrap, settings.database_url, stop)
+
+
+async def _streams(
+    settings: Settings, bootstrap: str, alliance: Alliance, stop: asyncio.Event
+) -> None:
+    from hub.streams.worker import run_streams
+
+    await run_streams(bootstrap, stop)
+
+
+PARTS: dict[str, Part] = {
+    "admission": _admission,
+    "sequencer": _sequencer,
+    "delivery": _delivery,
+    "projector": _projector,
+    "streams": _streams,
+}
+
+
+async def _until_stopped(part: Part, settings: Settings, alliance: Alliance) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await part(settings, require_bootstrap(settings), alliance, stop)
+
+
+def run_part(name: str) -> None:
+    """Run one part in this process until SIGTERM or Ctrl-C."""
+    settings = read_settings()
+    alliance = load_alliance(settings.alliance_file)
+    configure_logs()
+    if name == "streams":  # Faust brings its own loop handling
+        asyncio.run(_until_stopped(PARTS[name], settings, alliance))
+        return
+    import uvloop
+
+    uvloop.run(_until_stopped(PARTS[name], settings, alliance))
+
+
+@app.command()
+def admission() -> None:
+    """Check events of the members' outboxes and pass them to the ledger's input."""
+    run_part("admission")
+
+
+@app.command()
+def sequencer() -> None:
+    """Apply the rules in order and append to the ledger (one is active, others stand by)."""
+    run_part("sequencer")
+
+
+@app.command()
+def delivery() -> None:
+    """Deliver outcomes and events to the members' inboxes."""
+    run_part("delivery")
+
+
+@app.command()
+def projector() -> None:
+    """Keep the read model of API and console."""
+    run_part("projector")
+
+
+@app.command()
+def streams() -> None:
+    """Run the stream processors (member activity, topic rates)."""
+    run_part("streams")

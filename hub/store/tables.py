@@ -1,0 +1,252 @@
+"""Tables of the read model, the same on SQLite and PostgreSQL, and how to open them.
+
+Owns the layout. There are no migrations: every row follows from the topics, so a store whose layout differs from
+this file is emptied and read again from offset 0. Times are whole milliseconds since 1970 (`Millis`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Engine,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    make_url,
+    select,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.types import TypeDecorator
+
+from hub.errors import SettingsError
+from schemas.envelope import from_millis, to_millis
+
+BUSY_TIMEOUT_S = 10.0  # SQLite: how long one process waits while the other commits
+
+
+class Millis(TypeDecorator[datetime]):
+    """An aware UTC time as whole milliseconds since 1970: sorts, and means the same in both databases."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else to_millis(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else from_millis(value)
+
+
+metadata = MetaData()
+_Seq = BigInteger().with_variant(Integer, "sqlite")  # SQLite's row id is 64 bits under this name
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("seq", _Seq, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("event_id", String, nullable=False),
+    Column("event_type", String, nullable=False),
+    Column("member", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("reason", String),
+    Column("detail", Text, nullable=False),
+    Column("refers_to", BigInteger),
+    Column("effective_at", Millis, nullable=False),
+    Column("ledger_at", Millis, nullable=False),
+    Column("published_at", Millis, nullable=False),
+    Column("source_topic", String, nullable=False),
+    Column("source_partition", Integer, nullable=False),
+    Column("source_offset", BigInteger, nullable=False),
+    Column("input_offset", BigInteger, nullable=False),
+    Column("postings", JSON, nullable=False),
+    Column("flags", JSON, nullable=False),
+    Column("value", LargeBinary, nullable=False),  # the framed entry, verbatim: what the hash is of
+    Index("entries_event", "event_id", "seq"),
+    Index("entries_member", "member", "seq"),
+    Index("entries_outcome", "outcome", "seq"),
+)
+
+# An amount is pending or posted, out of a source or into a destination: two-phase transfers.
+balances = Table(
+    "balances",
+    metadata,
+    Column("account", String, primary_key=True),
+    Column("unit", String, primary_key=True),
+    _count("pending_in"),
+    _count("posted_in"),
+    _count("pending_out"),
+    _count("posted_out"),
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("outcome", String, primary_key=True),
+    Column("reason", String, primary_key=True),  # empty when there is none
+    _count("entries"),
+)
+
+# Entries by decision time, in steps of fold.STEP_MS; older than fold.KEPT_MS is dropped.
+pulse = Table(
+    "pulse",
+    metadata,
+    Column("at", Millis, primary_key=True),
+    Column("outcome", String, primary_key=True),
+    _count("entries"),
+)
+
+# The next three have one column per field of the record they keep the latest of.
+member_activity = Table(
+    "member_activity",
+    metadata,
+    Column("member", String, primary_key=True),
+    *(
+        _count(name)
+        for name in ("events", "applied", "rejected", "duplicate", "conflict", "parked")
+    ),
+    Column("by_type", JSON, nullable=False),
+    Column("first_at", Millis, nullable=False),
+    Column("last_at", Millis, nullable=False),
+    _count("last_seq"),
+)
+
+topic_rates = Table(
+    "topic_rates",
+    metadata,
+    Column("topic", String, primary_key=True),
+    _count("messages"),
+    Column("minute", Millis, nullable=False),
+    _count("in_minute"),
+    _count("previous_minute"),
+    Column("last_at", Millis, nullable=False),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("member", String, primary_key=True),
+    Column("connector", String, primary_key=True),
+    Column("version", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("cursor", Text, nullable=False),
+    *(
+        _count(name)
+        for name in ("outbox_events", "inbox_position", "published_total", "applied_total")
+    ),
+    Column("at", Millis, nullable=False),
+)
+
+# Admission may refuse the same message twice after a crash; its source position keeps the first.
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("source_topic", String, primary_key=True),
+    Column("source_partition", Integer, primary_key=True),
+    Column("source_offset", BigInteger, primary_key=True),
+    Column("letter_offset", BigInteger, nullable=False, unique=True),
+    Column("member", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("event_type", String),
+    Column("refused_at", Millis, nullable=False),
+    Column("value", LargeBinary, nullable=False),  # the framed dead letter, verbatim
+)
+
+# How far this store has read. The head belongs to ledger.entries alone and is what the reading rule needs.
+position = Table(
+    "position",
+    metadata,
+    Column("topic", String, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("head_seq", BigInteger, nullable=False),
+    Column("head_hash", LargeBinary, nullable=False),
+    Column("head_offset", BigInteger, nullable=False),  # -1 before the first entry
+)
+
+layout = Table("layout", metadata, Column("fingerprint", String, primary_key=True))
+
+
+def open_engine(database_url: str) -> Engine:
+    """An engine for `sqlite:///file` or `postgresql://...` (through pg8000). Creates nothing.
+
+    Raises `SettingsError` for another database or a missing driver. The caller disposes it.
+    """
+    url = make_url(database_url)
+    if url.get_backend_name() == "postgresql":
+        try:
+            return create_engine(url.set(drivername="postgresql+pg8000"), pool_pre_ping=True)
+        except ModuleNotFoundError as error:
+            raise SettingsError(
+                "ALLIANCE_DATABASE names PostgreSQL but pg8000 is missing; "
+                "run: pip install 'alliance-hub[postgres]'"
+            ) from error
+    if url.get_backend_name() != "sqlite":
+        raise SettingsError(
+            f"ALLIANCE_DATABASE names {url.get_backend_name()!r}, wanted sqlite or postgresql"
+        )
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # WAL lets the console read while the projector writes. NORMAL may lose the last commits with the machine's
+    # power, position included, so they are read again.
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def prepare(engine: Engine) -> bool:
+    """Make the tables, after dropping those of another layout. Returns whether it made them. Projector only.
+
+    The layout's row is written last, so a crash on the way ends in doing it again.
+    """
+    wanted = _fingerprint(engine)
+    with engine.begin() as connection:
+        connection.execute(CreateTable(layout, if_not_exists=True))
+        if connection.execute(select(layout.c.fingerprint)).scalar() == wanted:
+            return False
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+        connection.execute(layout.insert().values(fingerprint=wanted))
+    return True
+
+
+def _fingerprint(engine: Engine) -> str:
+    ddl = [
+        str(CreateTable(table).compile(dialect=engine.dialect)) for table in metadata.sorted_tables
+    ]
+    return hashlib.sha256("".join(ddl).encode()).hexdigest()
+
+
+def clear(engine: Engine) -> None:
+    """Forget everything read, so that the projector starts again at offset 0."""
+    with engine.begin() as connection:
+        for table in metadata.sorted_tables:
+            if table is not layout:
+                connection.execute(table.delete())
+
+
+StoreError = DBAPIError  # the database is away, locked, or not made yet

@@ -1,0 +1,230 @@
+"""The Faust app: two agents, two tables, and the process they run in. The one module of the hub that imports Faust.
+
+A table's value is written to its changelog and confirmed before the events that led to it are acknowledged, and carries
+the place up to which it counts. So at-least-once delivery gives exact counts, after a kill at any moment. Faust's
+`exactly_once` does not (measured: it loses events), and is never used here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias, cast
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from hub.errors import RetryLater
+from hub.streams import activity, rates
+from hub.streams.activity import StateBehind
+from hub.streams.batches import Event, Stream, settle, unacked
+from hub.streams.plan import ACTIVITY_TABLE, RATES_TABLE, Names
+from hub.streams.position import SESSION_TIMEOUT_S, rewind
+from schemas.codec import encode
+
+
+@contextmanager
+def _own_command_line() -> Iterator[None]:
+    """Hide our arguments: Faust reads `--datadir` and `-L` from the command line of whoever imports it."""
+    arguments, sys.argv = sys.argv, sys.argv[:1]
+    try:
+        yield
+    finally:
+        sys.argv = arguments
+
+
+with _own_command_line():
+    import faust
+    from faust.exceptions import ProducerSendError
+    from faust.types import StreamT, TopicT
+    from faust.types.tables import TableT
+
+ENTRIES_KEY = b"ledger.entries"
+
+log = structlog.get_logger(__name__)
+
+Failed: TypeAlias = Callable[[Exception], None]
+Table: TypeAlias = "TableT[bytes, bytes]"
+Effect: TypeAlias = Callable[[Sequence[Event]], Awaitable[None]]
+
+
+def build_app(
+    bootstrap: str, names: Names | None = None, instance: str = "1", failed: Failed | None = None
+) -> faust.App:
+    """The app with its agents, not started. `instance` names this process within the group.
+
+    `failed` is called when a processor cannot go on; the app must then be stopped. What it had in hand is not
+    acknowledged.
+    """
+    names = names or Names()
+    app = faust.App(
+        names.app_id,
+        broker=[f"kafka://{address.strip()}" for address in bootstrap.split(",")],
+        store="memory://",
+        processing_guarantee="at_least_once",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        stream_wait_empty=False,
+        broker_session_timeout=SESSION_TIMEOUT_S,
+        broker_heartbeat_interval=2.0,
+        consumer_group_instance_id=f"{names.app_id}.{instance}",
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=4 * 1024 * 1024,
+        producer_linger=0.02,
+        producer_acks=-1,
+        producer_max_request_size=4 * 1024 * 1024,
+        producer_request_timeout=30.0,
+        table_standby_replicas=0,
+    )
+    register(app, names, failed or _raise)
+    return app
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def register(app: faust.App, names: Names, failed: Failed) -> None:
+    """Give the app its two tables and the two agents that fill them."""
+    activity_table = _table(app, ACTIVITY_TABLE)
+    rates_table = _table(app, RATES_TABLE)
+
+    async def count_activity(events: Sequence[Event]) -> None:
+        state = activity.from_bytes(activity_table.data.get(ENTRIES_KEY))
+        touched: set[str] = set()
+        for event in events:
+            state, member = activity.take(state, event.message.offset, event.message.value)
+            touched |= {member} if member else set()
+        await _keep(app, activity_table, [(ENTRIES_KEY, activity.to_bytes(state))])
+        await _publish(
+            app,
+            names.activity,
+            ((member.encode(), encode(state.members[member])) for member in sorted(touched)),
+        )
+        log.info("activity_counted", messages=len(events), members=len(touched), seq=state.head.seq)
+
+    async def count_rates(events: Sequence[Event]) -> None:
+        counts: dict[str, rates.Count] = {}
+        for event in events:
+            message = event.message
+            count = counts.get(message.topic) or rates.from_bytes(
+                rates_table.data.get(message.topic.encode())
+            )
+            counts[message.topic] = rates.fold(
+                count,
+                message.topic,
+                message.partition,
+                message.offset,
+                round(message.timestamp * 1000),
+            )
+        kept = [(topic.encode(), rates.to_bytes(count)) for topic, count in counts.items()]
+        await _keep(app, rates_table, kept)
+        await _publish(
+            app,
+            names.rates,
+            ((topic.encode(), encode(count.rate)) for topic, count in counts.items()),
+        )
+        log.info("rates_counted", messages=len(events), topics=len(counts))
+
+    @app.agent(_input(app, [names.entries]), name=ACTIVITY_TABLE)
+    async def member_activity(stream: StreamT[bytes]) -> None:
+        await _process(app, stream, count_activity, failed)
+
+    @app.agent(_input(app, names.domains), name=RATES_TABLE)
+    async def topic_rates(stream: StreamT[bytes]) -> None:
+        await _process(app, stream, count_rates, failed)
+
+
+def _table(app: faust.App, name: str) -> Table:
+    return app.Table(name, partitions=1, key_type=bytes, value_type=bytes)
+
+
+def _input(app: faust.App, topics: Iterable[str]) -> TopicT:
+    return app.topic(*topics, key_serializer="raw", value_serializer="raw")
+
+
+async def _process(app: faust.App, stream: StreamT[bytes], effect: Effect, failed: Failed) -> None:
+    """The body of each agent. After a failure it stands still: what comes next must not be counted before it."""
+    try:
+        async for batch in unacked(cast(Stream, stream)):
+            await settle(batch, effect, lambda: app.consumer_generation_id)
+    except Exception as error:  # noqa: BLE001 (outermost loop of the processor; the caller gets it)
+        failed(error)
+        await asyncio.Event().wait()
+
+
+async def _keep(app: faust.App, table: Table, states: Sequence[tuple[bytes, bytes]]) -> None:
+    """Write states to the table's changelog, and to the table once Kafka has them.
+
+    Setting table keys the usual way would send the changelog without anyone hearing whether it arrived.
+    """
+    await _publish(app, table.changelog_topic.get_topic_name(), states)
+    for key, value in states:
+        table.data[key] = value
+
+
+async def _publish(app: faust.App, topic: str, messages: Iterable[tuple[bytes, bytes]]) -> None:
+    """Send, and wait until all replicas have it. Raises `RetryLater` when they do not."""
+    try:
+        sent = [
+            await app.producer.send(topic, key, value, 0, None, None) for key, value in messages
+        ]
+        await asyncio.gather(*sent)
+    except (KafkaError, ProducerSendError) as error:
+        raise RetryLater(
+            f"{topic} does not take messages ({type(error).__name__}: {error})"
+        ) from error
+
+
+async def run_streams(
+    bootstrap: str, stop: asyncio.Event, names: Names | None = None, instance: str = "1"
+) -> None:
+    """Run the processors until `stop` is set.
+
+    Starts again from the state's own place when the state turns out to be behind. Raises `SettingsError` when a topic
+    is missing, `RetryLater` when the broker is not there at the start, and whatever a processor failed with.
+    """
+    names = names or Names()
+    behind = ""
+    while not stop.is_set():
+        await rewind(bootstrap, names)
+        try:
+            await _run_once(bootstrap, stop, names, instance)
+        except StateBehind as error:
+            if str(error) == behind:
+                raise  # reading again from there did not help: the records are gone
+            behind = str(error)
+            log.warning("state_behind", reason=behind)
+
+
+async def _run_once(bootstrap: str, stop: asyncio.Event, names: Names, instance: str) -> None:
+    failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def failed(error: Exception) -> None:
+        if not failure.done():
+            failure.set_exception(error)
+
+    app = build_app(bootstrap, names, instance, failed)
+    serving = asyncio.create_task(_serve(app))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        ends: set[asyncio.Future[Any]] = {serving, stopping, failure}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        serving.cancel()
+        await app.stop()
+    for ended in (failure, serving):
+        if ended.done() and not ended.cancelled():
+            ended.result()
+
+
+async def _serve(app: faust.App) -> None:
+    """Run until Faust gives up; it does so on errors of its own, such as a consumer that lost its group."""
+    await app.start()
+    await app.wait_until_stopped()
+    reason = getattr(app, "crash_reason", None)
+    raise RetryLater(f"Faust stopped by itself ({type(reason).__name__}: {reason}); start again")

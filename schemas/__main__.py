@@ -1,0 +1,5 @@
+"""`python -m schemas build|check|list`."""
+
+from schemas.cli import app
+
+app(prog_name="python -m schemas")

@@ -1,0 +1,37 @@
+"""Topic names and keys: the only place that spells a topic.
+
+Names use `.` and `-`, never `_`: Kafka's metrics confuse `.` with `_`.
+"""
+
+from __future__ import annotations
+
+LEDGER_IN = "ledger.in"
+LEDGER_ENTRIES = "ledger.entries"
+DEAD_LETTERS = "hub.dead-letters"
+HEARTBEATS = "hub.heartbeats"
+MEMBER_ACTIVITY = "hub.member-activity"
+TOPIC_RATES = "hub.topic-rates"
+SCHEMAS = "hub.schemas"
+
+
+def outbox(member: str) -> str:
+    """What a member publishes; that member alone writes it."""
+    return f"member.{member}.out"
+
+
+def inbox(member: str) -> str:
+    """What a member receives; that member alone reads it."""
+    return f"member.{member}.in"
+
+
+def domain(name: str) -> str:
+    """Applied events of one domain, for processors and auditors."""
+    return f"alliance.{name}"
+
+
+def owner(topic: str) -> str | None:
+    """The member whose outbox a topic is, or None: `member.10610.out` -> `10610`."""
+    parts = topic.split(".")
+    if len(parts) != 3 or parts[0] != "member" or parts[2] != "out":
+        return None
+    return parts[1] or None

@@ -1,0 +1,155 @@
+"""The console as an operator sees it: in a browser, over a seeded store, without a broker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+from sqlalchemy import Engine
+
+from hub.console.app import build_app
+from hub.store import tables
+from hub.store.fold import fold, load_positions
+from hub.store.queries import Reader
+from schemas import topics
+from schemas.members import load_alliance
+from tests.support.browser import chromium, served, watched_page
+from tests.support.readmodel import Chain, FakeKafka, Taken, alliance_day, award, sample_broker
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+class Hub:
+    """A served console, and the two things a test may change behind it."""
+
+    def __init__(self, url: str, engine: Engine, kafka: FakeKafka, ledger: list[Taken]) -> None:
+        self.url, self.kafka = url, kafka
+        self._engine, self._ledger = engine, ledger
+
+    def decide(self, number: int) -> int:
+        """One more entry reaches the store; returns its seq."""
+        with self._engine.connect() as connection:
+            positions = load_positions(connection)
+        at = positions[topics.LEDGER_ENTRIES, 0]
+        chain = Chain(at.head, list(self._ledger))
+        entry = chain.add(award(number, "10617", "10650", datetime.now(UTC)))
+        fold(self._engine, positions, chain.taken[-1:])
+        return entry.seq
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    alliance = load_alliance(ROOT / "alliance.toml")
+    codes, now = list(alliance.members), datetime.now(UTC)
+    records = alliance_day(codes, now)
+    engine = tables.open_engine(f"sqlite:///{tmp_path / 'hub.db'}")
+    tables.prepare(engine)
+    fold(engine, {}, records)
+    kafka = FakeKafka(sample_broker(codes, records, now))
+    ledger = [record for record in records if record.topic == topics.LEDGER_ENTRIES]
+    with served(build_app(Reader(engine), alliance, kafka)) as url:
+        yield Hub(url, engine, kafka, ledger)
+    engine.dispose()
+
+
+def test_the_page_shows_the_alliance_and_asks_nobody_else(browser: Browser, hub: Hub) -> None:
+    """Twenty members, the ledger and what is wrong; no console error, no request off this machine."""
+    with watched_page(browser) as watched:
+        page = watched.page
+        page.goto(hub.url)
+        expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        expect(page.locator(".member")).to_have_count(20)
+        expect(page.locator("#attention")).to_contain_text("no code in grades.csv")
+        expect(page.locator("#flow")).to_contain_text("400")
+        expect(page.locator("#topics")).to_contain_text("ledger.entries")
+        assert page.locator("#outcomes rect.applied").count() > 20
+        assert page.title().startswith("(")
+        page.wait_for_timeout(2500)  # one refresh
+        assert watched.complaints == []
+        assert all(url.startswith(hub.url) for url in watched.urls), watched.urls
+
+
+def test_a_new_entry_appears_by_itself(browser: Browser, hub: Hub) -> None:
+    """Operators do not press reload; and what they paused stays as it is."""
+    with watched_page(browser) as watched:
+        page = watched.page
+        page.goto(hub.url)
+        expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        newest = page.locator("#entries tbody tr").first
+        seq = hub.decide(9001)
+        expect(newest).to_contain_text(str(seq), timeout=8000)
+        expect(newest).to_contain_text("Chongqing University of Posts and Telecommunications")
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator("#live")).to_have_attribute("data-state", "paused")
+        later = hub.decide(9002)
+        page.wait_for_timeout(3000)
+        expect(newest).to_contain_text(str(seq))
+        page.get_by_role("button", name="Resume").click()
+        expect(newest).to_contain_text(str(later))
+        assert watched.complaints == []
+
+
+def test_the_page_speaks_chinese_and_remembers(browser: Browser, hub: Hub) -> None:
+    """The choice in the address is kept; live updates come in the same language."""
+    with watched_page(browser, width=390, height=844, dark=True) as watched:
+        page = watched.page
+        page.goto(hub.url)
+        page.get_by_role("link", name="中文").click()
+        expect(page.locator("h2").first).to_have_text("需要处理")
+        page.goto(hub.url)
+        expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+        seq = hub.decide(9003)
+        newest = page.locator("#entries tbody tr").first
+        expect(newest).to_contain_text(str(seq), timeout=8000)
+        expect(newest).to_contain_text("重庆邮电大学")
+        assert (
+            page.evaluate("document.documentElement.scrollWidth") == 390
+        )  # nothing to scroll sideways
+        assert watched.complaints == []
+
+
+def test_an_absent_broker_is_said_and_its_return_too(browser: Browser, hub: Hub) -> None:
+    """The page must be there when things are broken."""
+    there = hub.kafka.broker
+    hub.kafka.broker = replace(there, reachable=False, error="connection refused")
+    with watched_page(browser) as watched:
+        page = watched.page
+        page.goto(hub.url)
+        expect(page.locator("#attention li").first).to_contain_text("Broker unreachable")
+        hub.kafka.broker = there
+        expect(page.locator("#attention")).not_to_contain_text("Broker unreachable", timeout=8000)
+        assert watched.complaints == []
+
+
+def test_the_page_works_by_keyboard_and_without_a_script(browser: Browser, hub: Hub) -> None:
+    """First the skip link, then the controls; and a browser without scripts still shows everything."""
+    with watched_page(browser) as watched:
+        page = watched.page
+        page.goto(hub.url)
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("button", name="Pause")).to_be_focused()
+        link = page.locator("#entries tbody a").first
+        link.focus()
+        page.wait_for_timeout(2500)  # a refresh must not take the focus away
+        expect(page.locator("#entries tbody a").first).to_be_focused()
+        assert watched.complaints == []
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(hub.url)
+    expect(page.locator(".member")).to_have_count(20)
+    expect(page.locator("#live")).to_have_text(re.compile("Not live"))
+    context.close()
