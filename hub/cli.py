@@ -82,9 +82,12 @@ def alliance(
 
 def main() -> None:
     """Run the command; our own errors are a sentence and exit code 1, never a stack trace."""
+    import logging
+
     from schemas.catalogue import CatalogueError
     from schemas.members import AllianceFileError
 
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)  # its retries are not news
     try:
         app(prog_name="alliance")
     except (HubError, AllianceFileError, CatalogueError) as error:

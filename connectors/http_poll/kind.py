@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from connectors.sdk.contract import ConfigError, Context, Item, Options, Page, SourceKind, Transient
 from connectors.sdk.expressions import MISSING, compile_path
@@ -45,15 +45,19 @@ class PollOptions(Options):
         compile_path(value or "@")
         return value
 
+    @model_validator(mode="after")
+    def _one_way(self) -> PollOptions:
+        if (self.cursor is None) == (self.paging is None):
+            raise ValueError(
+                'write either cursor = "..." (an API of changes) or paging = { type = "page", ... } (a collection)'
+            )
+        return self
+
 
 class HttpPoll:
     """One API of one campus. The cursor is a text: a change's cursor, or a page number."""
 
     def __init__(self, options: PollOptions, context: Context) -> None:
-        if (options.cursor is None) == (options.paging is None):
-            raise ConfigError(
-                f'source.{context.name}: write either cursor = "..." (an API of changes) or paging = {{ type = "page", ... }}'
-            )
         self._options = options
         self._clock = context.clock
         self._records = compile_path(options.records)

@@ -6,6 +6,7 @@ ledger's order, and states change on those alone: so a campus holds what the led
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,6 +96,10 @@ class Campus:
             return Answer(event_id, "applied" if new else "duplicate")
         except Contradiction as error:
             return Answer(event_id, "rejected", str(error))
+        except sqlite3.IntegrityError as error:
+            return Answer(
+                event_id, "rejected", f"{item.get('event')} is of a thing known already: {error}"
+            )
         except (KeyError, TypeError, ValueError) as error:
             return Answer(
                 event_id,

@@ -90,8 +90,8 @@ def term(
 
     try:
         places = read_places(folder)
-        show = shown_as_lines() if json_lines else shown_as_bar()
-        asyncio.run(run_term(places, show, until=until or None, limit_s=limit_s))
+        with shown_as_lines() if json_lines else shown_as_bar() as show:
+            asyncio.run(run_term(places, show, until=until or None, limit_s=limit_s))
     except (SandboxError, NotSettled) as error:
         raise _ended(error) from None
 

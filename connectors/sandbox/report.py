@@ -61,8 +61,7 @@ def holdings(desk: Desk) -> dict[str, Any]:
 def applied_twice(desk: Desk) -> int:
     """Effects that one event had on one thing more than once, as the journal saw them. Zero, or the inbox is broken."""
     return desk.store.count(
-        "SELECT count(*) FROM (SELECT 1 FROM journal GROUP BY cause, thing, id, said LIKE 'recognition %' "
-        "HAVING count(*) > 1)"
+        "SELECT count(*) FROM (SELECT 1 FROM journal GROUP BY cause, thing, id HAVING count(*) > 1)"
     )
 
 

@@ -47,13 +47,15 @@ class Faults:
     def __init__(self) -> None:
         self.mode = "ok"
         self.left = 0
+        self.path = ""
 
-    def set(self, mode: str, requests: int) -> None:
-        self.mode, self.left = mode, requests
+    def set(self, mode: str, requests: int, path: str) -> None:
+        """`path` limits the fault to one of the two paths; empty means both."""
+        self.mode, self.left, self.path = mode, requests, path
 
-    def take(self) -> str:
+    def take(self, path: str) -> str:
         """The mode for one request."""
-        if self.left <= 0:
+        if self.left <= 0 or self.path not in ("", path):
             return "ok"
         self.left -= 1
         return self.mode
@@ -91,7 +93,7 @@ def campus_app(campus: Campus) -> Starlette:
 
 def _faulty(faults: Faults, handler: Handler) -> Handler:
     async def answer(request: Request) -> Response:
-        mode = faults.take()
+        mode = faults.take(request.url.path)
         if mode == "500":
             return problem(500, "Internal Server Error", "simulated fault; nothing was done")
         if mode == "html":
@@ -193,13 +195,19 @@ class _Endpoints:
 
     async def fault(self, request: Request) -> Response:
         body = await _object(request) or {}
-        mode, requests = body.get("mode"), body.get("requests", 1)
-        if mode not in MODES or not isinstance(requests, int):
+        mode, requests, path = body.get("mode"), body.get("requests", 1), body.get("path", "")
+        if (
+            mode not in MODES
+            or not isinstance(requests, int)
+            or path not in ("", "/changes", "/inbox")
+        ):
             return problem(
-                400, "Bad Request", f"mode is one of {', '.join(MODES)}; requests is a number"
+                400,
+                "Bad Request",
+                f"mode is one of {', '.join(MODES)}; requests is a number; path is /changes, /inbox or left out",
             )
-        self._faults.set(mode, 0 if mode == "ok" else requests)
-        return JSONResponse({"mode": mode, "requests": self._faults.left})
+        self._faults.set(mode, 0 if mode == "ok" else requests, path)
+        return JSONResponse({"mode": mode, "requests": self._faults.left, "path": path})
 
     def _collection(self, request: Request, count: str, select: str) -> Response:
         """A page as the Open Education API has it: pageSize, pageNumber, hasNextPage, items."""

@@ -11,14 +11,18 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import httpx
 
 from connectors.sandbox.folders import Place
 from connectors.sandbox.offices.directory import PHASES
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Status: TypeAlias = Mapping[str, Any]
 
@@ -84,12 +88,54 @@ def _undelivered(statuses: Sequence[Status]) -> list[str]:
         for status in statuses
         for event, count in status["received"].items()
     }
+    ours = {status["member"] for status in statuses}
     return [
-        f"campus {member}: has {received.get((member, event), 0)} of {addressed[member, event]} {event} "
+        f"campus {member}: has {received.get((member, event), 0)} of {count} {event} "
         "addressed to it; look at delivery and at its connector"
-        for member, event in sorted(addressed.keys() | received.keys())
-        if addressed[member, event] != received.get((member, event), 0)
+        for (member, event), count in sorted(addressed.items())
+        if member in ours and received.get((member, event), 0) < count
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The way to the campuses. A campus that does not answer is asked again until `deadline` (monotonic seconds)."""
+
+    client: httpx.AsyncClient
+    places: Sequence[Place]
+    deadline: float
+
+    async def begin(self, phase: str) -> bool:
+        """Begin a phase everywhere; whether any campus had something to do."""
+        answers = await asyncio.gather(
+            *(self._call("POST", place, "/sim/phase", {"phase": phase}) for place in self.places)
+        )
+        return any(answer["changes"] for answer in answers)
+
+    async def statuses(self) -> list[Status]:
+        return list(
+            await asyncio.gather(
+                *(self._call("GET", place, "/sim/status") for place in self.places)
+            )
+        )
+
+    async def _call(
+        self, method: str, place: Place, path: str, body: object = None
+    ) -> dict[str, Any]:
+        while True:
+            try:
+                response = await self.client.request(method, place.url + path, json=body)
+                response.raise_for_status()
+                answer: dict[str, Any] = response.json()
+            except (httpx.HTTPError, ValueError) as error:
+                if time.monotonic() > self.deadline:
+                    raise NotSettled(
+                        f"campus {place.code}: {method} {place.url}{path} failed ({type(error).__name__}: {error}); "
+                        "is `alliance sandbox campuses` running?"
+                    ) from error
+                await asyncio.sleep(POLL_S)
+            else:
+                return answer
 
 
 async def run_term(
@@ -109,27 +155,18 @@ async def run_term(
         raise NotSettled(f"phase {until!r} is unknown; the term has {', '.join(PHASES)}")
     async with httpx.AsyncClient(timeout=30, transport=transport) as client:
         for phase in PHASES:
-            await _phase(client, places, phase, show, limit_s, settled_s)
+            line = _Line(client, places, time.monotonic() + limit_s)
+            await _phase(line, phase, show, limit_s, settled_s)
             if phase == until:
                 return
 
 
-async def _phase(
-    client: httpx.AsyncClient,
-    places: Sequence[Place],
-    phase: str,
-    show: Show,
-    limit_s: float,
-    settled_s: float,
-) -> None:
-    before = _settled_count(await _statuses(client, places))
-    answers = await asyncio.gather(
-        *(_call(client, "POST", place, "/sim/phase", {"phase": phase}) for place in places)
-    )
-    begun = any(answer["changes"] for answer in answers)
-    watch, started = _Watch(), time.monotonic()
+async def _phase(line: _Line, phase: str, show: Show, limit_s: float, settled_s: float) -> None:
+    before = _settled_count(await line.statuses())
+    begun = await line.begin(phase)
+    watch = _Watch()
     while True:
-        statuses = await _statuses(client, places)
+        statuses = await line.statuses()
         reasons = unsettled(statuses)
         now = time.monotonic()
         still_s = watch.unchanged_s(statuses, now)
@@ -138,7 +175,7 @@ async def _phase(
         show(Progress(phase, _settled_count(statuses) - before, total - before, total, quiet))
         if quiet:
             return
-        if now - started > limit_s:
+        if now > line.deadline:
             raise NotSettled(_said(phase, limit_s, reasons))
         await asyncio.sleep(POLL_S)
 
@@ -153,28 +190,8 @@ def _settled_count(statuses: Sequence[Status]) -> int:
     return sum(status["changes"] - status["open"] for status in statuses)
 
 
-async def _statuses(client: httpx.AsyncClient, places: Sequence[Place]) -> list[Status]:
-    return list(
-        await asyncio.gather(*(_call(client, "GET", place, "/sim/status") for place in places))
-    )
-
-
-async def _call(
-    client: httpx.AsyncClient, method: str, place: Place, path: str, body: object = None
-) -> dict[str, Any]:
-    try:
-        response = await client.request(method, place.url + path, json=body)
-        response.raise_for_status()
-        answer: dict[str, Any] = response.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise NotSettled(
-            f"campus {place.code}: {method} {place.url}{path} failed ({type(error).__name__}: {error}); "
-            "is `alliance sandbox campuses` running?"
-        ) from error
-    return answer
-
-
-def shown_as_lines() -> Show:
+@contextmanager
+def shown_as_lines() -> Iterator[Show]:
     """Progress as JSON lines on standard output, one when something changed."""
     last: list[Progress] = []
 
@@ -191,42 +208,36 @@ def shown_as_lines() -> Show:
         sys.stdout.write(json.dumps(line | ({"settled": True} if progress.settled else {})) + "\n")
         sys.stdout.flush()
 
-    return show
+    yield show
 
 
-def shown_as_bar() -> Show:
-    """Progress as one bar for each phase on a terminal, one line for each phase elsewhere."""
+@contextmanager
+def shown_as_bar() -> Iterator[Show]:
+    """Progress as a bar for each phase on a terminal, as a line for each phase elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
     console = Console()
-    bars = Bars(
-        TextColumn("{task.description:<14}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    )
+    if not console.is_terminal:
+        yield lambda progress: _print_settled(console, progress)
+        return
     tasks: dict[str, Any] = {}
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(TextColumn("{task.description:<14}"), *columns, console=console) as bars:
 
-    def show(progress: Progress) -> None:
-        if not console.is_terminal:
-            if progress.settled:
-                console.print(
-                    f"{progress.phase}: {progress.done} of {progress.total} settled, {progress.events} events so far"
-                )
-            return
-        if progress.phase not in tasks:
-            bars.start()
-            tasks[progress.phase] = bars.add_task(progress.phase)
-        total = max(progress.total, 1)
-        done = total if progress.settled else min(progress.done, total)
-        bars.update(tasks[progress.phase], total=total, completed=done)
-        if progress.settled:
-            bars.refresh()
-            bars.stop_task(tasks[progress.phase])
-            if progress.phase == list(PHASES)[-1]:
-                bars.stop()
+        def show(progress: Progress) -> None:
+            if progress.phase not in tasks:
+                tasks[progress.phase] = bars.add_task(progress.phase)
+            total = max(progress.total, 1)
+            done = total if progress.settled else min(progress.done, total)
+            bars.update(tasks[progress.phase], total=total, completed=done)
 
-    return show
+        yield show
+
+
+def _print_settled(console: Console, progress: Progress) -> None:
+    if progress.settled:
+        console.print(
+            f"{progress.phase}: {progress.done} of {progress.total} settled, {progress.events} events so far"
+        )

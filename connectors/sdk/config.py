@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -225,9 +225,16 @@ def _validated(
     except ValidationError as error:
         for fault in error.errors():
             where = ".".join((*at, *(str(part) for part in fault["loc"])))
-            names = [*model.model_fields, *known]
-            faults.append(f"{path}: {where}: {_said(fault, names)}")
+            faults.append(f"{path}: {where}: {_said(fault, [*_names(model), *known])}")
         return None
+
+
+def _names(model: type[BaseModel]) -> Iterator[str]:
+    """The keys of a table and of the tables in it."""
+    for name, field in model.model_fields.items():
+        yield name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _names(field.annotation)
 
 
 def _said(fault: Any, names: Sequence[str]) -> str:
@@ -236,7 +243,12 @@ def _said(fault: Any, names: Sequence[str]) -> str:
         return "no such key; " + (f"did you mean {near[0]}?" if near else "remove it")
     if fault["type"] == "missing":
         return "missing; add it"
-    return f"found {fault['input']!r}: {fault['msg'][:1].lower()}{fault['msg'][1:]}; correct it"
+    if fault["type"] == "value_error":
+        return str(fault["ctx"]["error"])
+    words = f"{fault['msg'][:1].lower()}{fault['msg'][1:]}"
+    secret = fault["loc"] and fault["loc"][-1] in ("password", "token")
+    shown = isinstance(fault["input"], (int, float, str)) and not secret
+    return f"found {fault['input']!r}: {words}; correct it" if shown else f"{words}; correct it"
 
 
 def _identity(

@@ -7,10 +7,12 @@ the campus's data.
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Annotated, Any, Literal, TypeAlias
 
 import httpx
@@ -65,6 +67,12 @@ class Answer:
     url: str
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for the process: reading the root certificates costs more than many requests."""
+    return httpx.create_ssl_context()
+
+
 class JsonClient:
     """One campus API. Connections are kept and reused; redirects are not followed (a login page is no answer)."""
 
@@ -85,6 +93,7 @@ class JsonClient:
             auth=basic,
             transport=transport,
             trust_env=False,
+            verify=_tls() if base_url.startswith("https:") else False,
         )
 
     async def close(self) -> None:

@@ -34,6 +34,7 @@ MAX_EVENT_BYTES = (
     900_000  # below the broker's default message.max.bytes of 1,048,588 with its headers
 )
 _BATCH_BYTES = 512 * 1024
+_FEW = 20  # up to so many, messages of several connectors may share a batch (heartbeats have one topic)
 _BACKLOG = 2_000  # messages one campus may have waiting here before its partition is paused
 _GATHER_S = (
     0.05  # the pump's rest: messages gather, so that campuses get batches and not single events
@@ -259,6 +260,21 @@ class KafkaBus:
 
 
 async def _send(producer: Any, topic: str, messages: Sequence[Message]) -> None:
+    if len(messages) <= _FEW:
+        sent = [
+            await producer.send(
+                topic, message.value, key=message.key, headers=message.headers, partition=0
+            )
+            for message in messages
+        ]
+    else:
+        sent = await _send_batches(producer, topic, messages)
+    for result in await asyncio.gather(*sent, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _send_batches(producer: Any, topic: str, messages: Sequence[Message]) -> list[Any]:
     sent = []
     batch = producer.create_batch()
     for message in messages:
@@ -268,9 +284,7 @@ async def _send(producer: Any, topic: str, messages: Sequence[Message]) -> None:
             batch = producer.create_batch()
             batch.append(timestamp=None, **fields)
     sent.append(await producer.send_batch(batch, topic, partition=0))
-    for result in await asyncio.gather(*sent, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
+    return sent
 
 
 def client_options(settings: KafkaTable) -> dict[str, Any]:

@@ -45,7 +45,7 @@ from connectors.sdk.mapping import EventMapping
 from connectors.sdk.state import Mapped, Outgoing, Parked, Seen, State, Taken
 from schemas import envelope, topics
 from schemas.codec import Unreadable, decode, encode, schema_of
-from schemas.records import Heartbeat, Outcome, Record
+from schemas.records import Envelope, Heartbeat, Outcome, Record
 from schemas.signing import Signer, Verifier
 
 PUBLISH_LIMIT = 1_000  # events published and marked together
@@ -109,9 +109,20 @@ class _OpenSink:
         return "*" in table.events or delivery.event in table.events
 
 
+def envelope_of(record: Record) -> Envelope:
+    """The envelope of a member's event. Raises `Permanent` for a record of the hub, which has none."""
+    found = getattr(record, "envelope", None)
+    if not isinstance(found, Envelope):
+        raise Permanent(
+            f"{record.EVENT} where a member's event belongs; tell the hub's operators",
+            f"{record.EVENT} where a member's event belongs",
+        )
+    return found
+
+
 def event_of(record: Record, signer: Signer) -> Outgoing:
     """The record as it will be published: encoded once, signed once. Raises `Permanent` when it cannot be."""
-    facts = record.to_avro()["envelope"]
+    about = envelope_of(record)
     try:
         value = encode(record)
     except (ValueError, TypeError, ArithmeticError) as error:
@@ -121,15 +132,14 @@ def event_of(record: Record, signer: Signer) -> Outgoing:
         ) from error
     if len(value) > MAX_EVENT_BYTES:
         raise Permanent(
-            f"{record.EVENT} {facts['event_id']}: {len(value)} bytes, at most {MAX_EVENT_BYTES} fit; map less text",
+            f"{record.EVENT} {about.event_id}: {len(value)} bytes, at most {MAX_EVENT_BYTES} fit; map less text",
             f"{record.EVENT}: too large",
         )
-    about = getattr(record, "envelope")  # noqa: B009, every event has one, the base type does not say so
     return Outgoing(
-        event_id=facts["event_id"],
+        event_id=about.event_id,
         event=record.EVENT,
-        topic=topics.outbox(facts["member"]),
-        key=facts["partition_key"].encode(),
+        topic=topics.outbox(about.member),
+        key=about.partition_key.encode(),
         value=value,
         headers=envelope.event_headers(about, schema_of(value), signer.key_id, signer.sign(value)),
     )
@@ -490,17 +500,17 @@ class Connector:
     def _verified(self, incoming: Incoming, seq: int | None) -> Delivery:
         """Another member's event, if that member's key signed these bytes."""
         record = _decoded(incoming)
-        facts = record.to_avro()["envelope"]
+        about = envelope_of(record)
         key = (envelope.header(incoming.headers, envelope.KEY_ID) or b"").decode("latin-1")
         signature = envelope.header(incoming.headers, envelope.SIGNATURE) or b""
         owner = self._verifier.owner(key)
-        if owner != facts["member"] or not self._verifier.valid(key, incoming.value, signature):
+        if owner != about.member or not self._verifier.valid(key, incoming.value, signature):
             raise _Forged(
-                f"{record.EVENT} {facts['event_id']} says {facts['member']}, but key {key} of {owner} does not vouch "
+                f"{record.EVENT} {about.event_id} says {about.member}, but key {key} of {owner} does not vouch "
                 "for it; is alliance.toml up to date? If so, tell the hub's operators",
-                f"{record.EVENT} of {facts['member']}: signature does not verify",
+                f"{record.EVENT} of {about.member}: signature does not verify",
             )
-        return Delivery("event", record.EVENT, facts["event_id"], seq, record)
+        return Delivery("event", record.EVENT, about.event_id, seq, record)
 
     # How we are -----------------------------------------------------------------------------------------------------
 

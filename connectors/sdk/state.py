@@ -149,7 +149,8 @@ class State:
         with self._transaction() as db:
             before = db.total_changes
             db.executemany(
-                "INSERT OR IGNORE INTO outbox (event_id, event, topic, key, value, headers) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO outbox (event_id, event, topic, key, value, headers) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (event_id) DO NOTHING",
                 [
                     (e.event_id, e.event, e.topic, e.key, e.value, _packed(e.headers))
                     for e in mapped.events

@@ -20,7 +20,7 @@ from typing import Any
 
 from connectors.sdk.config import FILE, Config, load_config
 from connectors.sdk.kafka import Inbox, Incoming, Message
-from connectors.sdk.runtime import Connector, event_of
+from connectors.sdk.runtime import Connector, envelope_of, event_of
 from connectors.sdk.state import State
 from schemas import envelope, topics
 from schemas.codec import decode, encode, from_json
@@ -152,8 +152,7 @@ class FakeHub:
             self.fuse.point("while publishing")
 
     async def _admit(self, member: str, record: Record, message: Message) -> None:
-        about = record.to_avro()["envelope"]
-        event_id = about["event_id"]
+        event_id = envelope_of(record).event_id
         known = self._known.setdefault(event_id, message.value)
         if known is not message.value:
             outcome = "duplicate" if known == message.value else "conflict"
@@ -166,14 +165,14 @@ class FakeHub:
 
     async def answer(self, member: str, record: Record, outcome: str) -> None:
         """Put an outcome (or a refusal) into a member's inbox."""
-        about = record.to_avro()["envelope"]
+        about = envelope_of(record)
         refused = outcome == "refused"
         if not refused:
             self._seq += 1
         said = Outcome(
-            event_id=about["event_id"],
+            event_id=about.event_id,
             event_type=record.EVENT,
-            subject=about["subject"],
+            subject=about.subject,
             outcome=outcome,
             seq=None if refused else self._seq,
             refers_to=None,
@@ -294,6 +293,10 @@ class Rig:
             with suppress(asyncio.CancelledError, BaseExceptionGroup, Killed):
                 await running
             state.close()
+
+    def reload(self) -> None:
+        """Read the folder again, after a test changed a file."""
+        self.config = load_config(self.config.folder, {})
 
     def state(self) -> State:
         """The state file, between lives."""

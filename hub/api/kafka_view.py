@@ -46,11 +46,15 @@ class TopicOffsets:
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """The newest poll. `at` is when it succeeded; `error` says why the one after it did not."""
+    """The newest poll. `at` is when it succeeded; `error` says why the one after it did not, and is empty
+    before the first.
+
+    `committed` has the groups that are known, each with what it committed; a group may have committed nothing.
+    """
 
     bootstrap: str
     reachable: bool = False
-    error: str = "not asked yet"
+    error: str = ""
     at: datetime | None = None
     topics: Mapping[str, TopicOffsets] = field(default_factory=dict)
     committed: Mapping[str, Mapping[tuple[str, int], int]] = field(default_factory=dict)
@@ -90,7 +94,7 @@ class KafkaPoller:
                         await asyncio.sleep(POLL_S)
             except Exception as error:  # noqa: BLE001 - outermost loop of a worker: the console outlives any surprise
                 said = str(error) or type(error).__name__
-                if self._broker.reachable or self._broker.at is None:
+                if self._broker.reachable or self._broker.error != said:
                     log.warning("broker_unreachable", bootstrap=self._broker.bootstrap, error=said)
                 self._broker = replace(self._broker, reachable=False, error=said)
                 self._history.clear()
@@ -126,7 +130,9 @@ class KafkaPoller:
                 for name in sorted(sums)
             },
             committed={
-                group: await _committed(admin, group) for group in (ADMISSION_GROUP, DELIVERY_GROUP)
+                group: offsets
+                for group in (ADMISSION_GROUP, DELIVERY_GROUP)
+                if (offsets := await _committed(admin, group)) is not None
             },
         )
 
@@ -158,11 +164,11 @@ async def _clients(bootstrap: str) -> AsyncIterator[tuple[Any, Any]]:
         await admin.close()
 
 
-async def _committed(admin: Any, group: str) -> dict[tuple[str, int], int]:
-    """What a group has committed; empty for a group that never did."""
+async def _committed(admin: Any, group: str) -> dict[tuple[str, int], int] | None:
+    """What a group has committed, nothing for one that never did; None when its coordinator does not say."""
     try:
         found = await admin.list_consumer_group_offsets(group)
-    except KafkaError as error:  # a cluster without any group has no coordinator yet
+    except KafkaError as error:
         log.debug("group_unknown", group=group, error=str(error))
-        return {}
+        return None
     return {(p.topic, p.partition): item.offset for p, item in found.items() if item.offset >= 0}

@@ -181,7 +181,7 @@ def _lag(stage: str, offsets: TopicOffsets, position: int | None) -> Lag:
 
 def _group_lag(broker: Broker, stage: str, group: str, offsets: TopicOffsets) -> Lag:
     committed = broker.committed.get(group)
-    if not committed:
+    if committed is None:
         return _lag(stage, offsets, None)
     at = sum(
         committed.get((offsets.name, number), first) for number, first in offsets.first.items()
@@ -281,7 +281,7 @@ class Watch:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._newest: Overview | None = None
-        self._moved: dict[str, tuple[int, datetime]] = {}
+        self._waiting: dict[str, tuple[int, datetime]] = {}  # stages with work left
 
     async def current(self) -> Overview:
         """The overview of now, at most `REFRESH_S` old."""
@@ -296,17 +296,16 @@ class Watch:
             return fresh
 
     def _timed(self, overview: Overview) -> Overview:
-        """The overview with each stage's stall: work left and no step since it was first seen there."""
+        """The overview with each stage's stall: work left, and no step since it was first seen there."""
         stages = []
         for stage in overview.stages:
-            position, since = self._moved.get(stage.name, (-1, overview.at))
-            if (
-                position != stage.position
-                or not stage.lag_messages
-                or not overview.broker.reachable
-            ):
+            position, since = self._waiting.get(stage.name, (None, overview.at))
+            if position != stage.position:
                 since = overview.at
-            self._moved[stage.name] = (stage.position, since)
-            stalled_s = (overview.at - since).total_seconds()
-            stages.append(Stage(stage.name, stage.position, stage.lag_messages, stalled_s))
+            if stage.lag_messages and overview.broker.reachable:
+                self._waiting[stage.name] = (stage.position, since)
+            else:
+                self._waiting.pop(stage.name, None)
+                since = overview.at
+            stages.append(replace(stage, stalled_s=(overview.at - since).total_seconds()))
         return replace(overview, stages=tuple(stages))

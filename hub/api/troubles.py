@@ -5,12 +5,13 @@ Each trouble names the thing, what was found, and the next step, in both languag
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from hub.api.overview import STALLED_AFTER_S, MemberView, Overview, Stage
+from hub.api.overview import STALLED_AFTER_S, Overview, Stage
 from hub.api.sentences import Text, name_of
+from schemas.members import Member
 
 LETTER_FRESH = timedelta(hours=24)
 
@@ -21,15 +22,16 @@ _STAGE_NAMES = {
     "read_model": Text("Read model", "读模型"),
     "connectors": Text("Connectors", "连接器"),
 }
+# By state: severity, what it is called, what to do.
 _CONNECTOR = {
     "failed": (
         "error",
-        Text("{name}: connector failed", "{name}：连接器故障"),
+        Text("Connector failed", "连接器故障"),
         Text("At the campus run `alliance connector check DIR`", "请在学校端运行 `alliance connector check DIR`"),
     ),
     "silent": (
         "error",
-        Text("{name}: no heartbeat for {age}", "{name}：已 {age} 没有心跳"),
+        Text("No heartbeat", "没有心跳"),
         Text(
             "Ask the campus whether the connector runs and reaches the broker",
             "请联系学校，确认连接器在运行且能连到消息服务器",
@@ -37,7 +39,7 @@ _CONNECTOR = {
     ),
     "degraded": (
         "warning",
-        Text("{name}: connector degraded", "{name}：连接器降级"),
+        Text("Connector degraded", "连接器降级"),
         Text(
             "At the campus run `alliance connector status DIR`, then mend what it names",
             "请在学校端运行 `alliance connector status DIR` 并按提示修复",
@@ -45,15 +47,16 @@ _CONNECTOR = {
     ),
     "stopped": (
         "info",
-        Text("{name}: connector stopped", "{name}：连接器已停止"),
+        Text("Connector stopped", "连接器已停止"),
         Text("Start it at the campus when the stop is over", "维护结束后请在学校端重新启动"),
     ),
     "paused": (
         "info",
-        Text("{name}: connector paused", "{name}：连接器已暂停"),
+        Text("Connector paused", "连接器已暂停"),
         Text("Resume it at the campus when the pause is over", "暂停结束后请在学校端恢复"),
     ),
 }  # fmt: skip
+ONE_BY_ONE = 3  # more connectors than these in one state become one trouble
 SEVERITIES = ("error", "warning", "info")
 
 
@@ -80,7 +83,7 @@ def troubles(overview: Overview) -> list[Trouble]:
         *_broker(overview),
         *_store(overview),
         *(_stalled(stage) for stage in overview.stages if stage.stalled_s >= STALLED_AFTER_S),
-        *(trouble for view in overview.members for trouble in _connectors(view)),
+        *_connectors(overview),
         *_dead_letters(overview),
         *_parked(overview),
         *_absent(overview),
@@ -90,7 +93,7 @@ def troubles(overview: Overview) -> list[Trouble]:
 
 def _broker(overview: Overview) -> Iterator[Trouble]:
     broker = overview.broker
-    if not broker.reachable:
+    if broker.error:
         yield Trouble(
             "BROKER_UNREACHABLE",
             "error",
@@ -137,23 +140,49 @@ def _stalled(stage: Stage) -> Trouble:
     )
 
 
-def _connectors(view: MemberView) -> Iterator[Trouble]:
-    for connector in view.connectors:
-        if connector.state not in _CONNECTOR:
+def _connectors(overview: Overview) -> Iterator[Trouble]:
+    for state, (severity, title, next_step) in _CONNECTOR.items():
+        found = [
+            (view.member, connector)
+            for view in overview.members
+            for connector in view.connectors
+            if connector.state == state
+        ]
+        code = f"CONNECTOR_{state.upper()}"
+        if len(found) > ONE_BY_ONE:
+            members = list({member.code: member for member, _ in found}.values())
+            yield _about_many(code, severity, title, next_step, members, len(overview.members))
             continue
-        severity, title, next_step = _CONNECTOR[connector.state]
-        age = duration(connector.age_s)
-        yield Trouble(
-            f"CONNECTOR_{connector.state.upper()}",
-            severity,
-            view.member.code,
-            Text(
-                title.en.format(name=view.member.name_en, age=age.en),
-                title.zh.format(name=view.member.name_zh, age=age.zh),
-            ),
-            _same(connector.heartbeat.reason),
-            next_step,
-        )
+        for member, connector in found:
+            age = duration(connector.age_s)
+            since = Text(f" for {age.en}", f" {age.zh}") if state == "silent" else Text("", "")
+            yield Trouble(
+                code,
+                severity,
+                member.code,
+                Text(f"{member.name_en}: {title.en.lower()}{since.en}", f"{member.name_zh}：{title.zh}{since.zh}"),
+                _same(connector.heartbeat.reason),
+                next_step,
+            )  # fmt: skip
+
+
+def _about_many(
+    code: str, severity: str, title: Text, next_step: Text, members: Sequence[Member], of: int
+) -> Trouble:
+    return Trouble(
+        code,
+        severity,
+        ",".join(member.code for member in members),
+        Text(
+            f"{title.en}: {len(members)} of {of} members",
+            f"{title.zh}：{of} 所成员高校中的 {len(members)} 所",
+        ),
+        Text(
+            ", ".join(member.name_en for member in members),
+            "、".join(member.name_zh for member in members),
+        ),
+        next_step,
+    )
 
 
 def _dead_letters(overview: Overview) -> Iterator[Trouble]:
@@ -204,19 +233,13 @@ def _parked(overview: Overview) -> Iterator[Trouble]:
 def _absent(overview: Overview) -> Iterator[Trouble]:
     absent = [view.member for view in overview.members if view.state == "absent"]
     if absent and not overview.facts.error:
-        yield Trouble(
+        yield _about_many(
             "MEMBERS_ABSENT",
             "info",
-            ",".join(member.code for member in absent),
-            Text(
-                f"Never connected: {len(absent)} of {len(overview.members)} members",
-                f"从未接入的成员高校：{len(absent)} 所",
-            ),
-            Text(
-                ", ".join(member.name_en for member in absent),
-                "、".join(member.name_zh for member in absent),
-            ),
+            Text("Never connected", "从未接入"),
             Text("Their connectors wait to be started", "等待其启动连接器"),
+            absent,
+            len(overview.members),
         )
 
 

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
 from hub.bench.cpu import cpu_seconds, resident_mb
 from hub.bench.workload import Signed
 from hub.errors import HubError

@@ -14,7 +14,13 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, for_code
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    for_code,
+)
 
 from hub.broker.errors import BrokerError, TopicConflict, Unreachable
 
@@ -22,6 +28,7 @@ REQUEST_TIMEOUT_S: Final = 15.0
 VISIBLE_WITHIN_S: Final = 15.0  # KRaft applies metadata after it answered; 6 ms when measured idle.
 SET_ON_TOPIC: Final = 1  # config_source DYNAMIC_TOPIC_CONFIG of DescribeConfigs v1+ (KIP-226).
 TOPIC_EXISTS: Final = 36
+GONE: Final = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +167,7 @@ async def _admin(bootstrap: str, timeout_s: float = REQUEST_TIMEOUT_S) -> AsyncI
             )
             await client.start()
         yield client
-    except (KafkaConnectionError, KafkaTimeoutError, OSError, TimeoutError) as error:
+    except GONE as error:
         raise Unreachable(
             f"no Kafka broker answers at {bootstrap} ({error or type(error).__name__}); "
             "check the address, or see `alliance broker doctor`"

@@ -38,7 +38,7 @@ class Finding:
 
 
 def examine(settings: BrokerSettings) -> list[Finding]:
-    """All findings, the verdict last. Takes up to 15 s when an address or Docker hangs."""
+    """All findings, the verdict last. Takes seconds, longer when an address or Docker hangs."""
     rungs = {
         "external": _external(settings),
         "running": _look("running", lambda: _running(settings)),
@@ -97,9 +97,12 @@ def _java(settings: BrokerSettings) -> str:
 
 def _maven(settings: BrokerSettings) -> str:
     maven = jars.find_maven(settings.environ)
-    told = subprocess.run(  # noqa: S603 -- the operator's own Maven
-        [maven, "-B", "--version"], capture_output=True, text=True, check=False, timeout=20
-    )
+    try:
+        told = subprocess.run(  # noqa: S603 -- the operator's own Maven
+            [maven, "-B", "--version"], capture_output=True, text=True, check=False, timeout=20
+        )
+    except subprocess.TimeoutExpired as error:
+        raise RungUnavailable(f"{maven} does not tell its version within 20 s") from error
     version = re.search(r"Apache Maven (\S+)", told.stdout)
     return f"Maven {version.group(1) if version else 'of unknown version'} at {maven}"
 

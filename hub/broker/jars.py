@@ -21,7 +21,7 @@ from typing import Final
 from hub.broker.errors import RungUnavailable
 from hub.broker.java import INSTALL
 
-KAFKA_VERSION: Final = "4.3.1"  # The same as in pom.xml. Decision 2 says which versions were tried.
+KAFKA_VERSION: Final = "4.4.0"  # The same as in pom.xml. Decision 2 says which versions were tried.
 
 
 @dataclass(frozen=True, slots=True)

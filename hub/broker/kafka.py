@@ -15,6 +15,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from shutil import move, rmtree
@@ -82,7 +83,8 @@ def remembered(state: Path) -> Node | None:
 
 def alive(state: Path, node: Node) -> bool:
     """Whether the recorded pid is still our node: a reused pid has another command line."""
-    return node.pid is not None and str(_properties_file(state)) in command_line(node.pid)
+    ours = f"kafka.Kafka {_properties_file(state)}"
+    return node.pid is not None and ours in command_line(node.pid)
 
 
 def start(state: Path, java: Java, jars: Jars, timeout_s: float) -> Node:
@@ -116,8 +118,9 @@ def stop(state: Path, timeout_s: float = TERM_TIMEOUT_S) -> bool:
 
 
 def reset(state: Path) -> None:
-    """Stop our node and delete its data, settings, log and ports."""
-    stop(state)
+    """Stop our node and delete its data, settings, log and ports. Nothing is there: nothing happens."""
+    with suppress(BrokerError):  # an unreadable state file names no process to stop
+        stop(state)
     rmtree(broker_dir(state), ignore_errors=True)
 
 
@@ -157,10 +160,10 @@ def _ps(pid: int, column: str) -> str:
 
 def _prepare(state: Path, before: Node | None, java: Java, jars: Jars) -> Node:
     node = _with_free_ports(before, jars)
+    _remember(state, node)
     _properties_file(state).write_text(_properties(state, node))
     if not (_data_dir(state) / "meta.properties").exists():
         _format(state, node, java, jars)
-    _remember(state, node)
     return node
 
 
@@ -207,7 +210,7 @@ def _properties(state: Path, node: Node) -> str:
     """server.properties of one node that is broker and controller.
 
     Short session timeouts let a killed node back in after seconds. Topics must be declared, so a
-    forgotten one shows. Sources: Kafka 4.3 broker configuration reference; decision 2.
+    forgotten one shows. Sources: Kafka 4.4 broker configuration reference; decision 2.
     """
     settings = {
         "process.roles": "broker,controller",
@@ -278,7 +281,8 @@ def _archive_options(state: Path, java: Java, jars: Jars) -> tuple[tuple[str, ..
     archive = jars.archives / f"java-{java.version}.jsa"
     if archive.exists():
         return (f"-XX:SharedArchiveFile={archive}",), None
-    return (f"-XX:ArchiveClassesAtExit={_fresh_archive(state)}",), str(archive)
+    quietly = "-Xlog:cds=error"  # else it logs each class it leaves out
+    return (f"-XX:ArchiveClassesAtExit={_fresh_archive(state)}", quietly), str(archive)
 
 
 def _java_command(

@@ -23,7 +23,7 @@ from hub.errors import SettingsError
 DOCKER_ANSWERS_S: Final = 3.0  # a client without an engine may hang; an engine answers at once
 COMPOSE_UP_S: Final = 300.0  # includes a first pull of the image
 COMPOSE_PORT: Final = "9092"  # the client port of service `kafka` in docker-compose.yml
-EXTERNAL_ANSWERS_S: Final = 10.0
+ANSWERS_S: Final = 10.0  # a closed port is known at once; this is for a busy machine
 
 
 class Rung(StrEnum):
@@ -134,7 +134,7 @@ def order(settings: BrokerSettings) -> tuple[Rung, ...]:
 def use_external(settings: BrokerSettings) -> Broker:
     """The broker at the given address. Raises Unreachable: what was asked for is never replaced."""
     bootstrap = settings.bootstrap or ""
-    cluster = kafka.ask(bootstrap, EXTERNAL_ANSWERS_S)
+    cluster = kafka.ask(bootstrap, ANSWERS_S)
     note = f"cluster {cluster.cluster_id} at the given address"
     return Broker(bootstrap, Rung.EXTERNAL, note, owned=False)
 
@@ -147,7 +147,7 @@ def use_running(settings: BrokerSettings) -> Broker:
     if not kafka.alive(settings.state, node):
         raise RungUnavailable(f"process {node.pid} has ended or is another program")
     try:
-        cluster = kafka.ask(node.bootstrap)
+        cluster = kafka.ask(node.bootstrap, ANSWERS_S)
     except Unreachable as error:
         raise RungUnavailable(
             f"process {node.pid} runs and does not answer at {node.bootstrap}",
@@ -171,7 +171,7 @@ def use_docker(settings: BrokerSettings) -> Broker:
     _docker([*compose, "up", "-d", "--wait", "kafka"], COMPOSE_UP_S, "service kafka did not start")
     bootstrap = _docker([*compose, "port", "kafka", COMPOSE_PORT], 10.0, "kafka publishes no port")
     try:
-        cluster = kafka.ask(bootstrap, EXTERNAL_ANSWERS_S)
+        cluster = kafka.ask(bootstrap, ANSWERS_S)
     except Unreachable as error:
         raise RungUnavailable(
             f"service kafka does not answer at {bootstrap}", "see `docker compose logs kafka`"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hub.run.supervisor import Supervisor
 
 LEAST_KILLS = 10
-PAUSE_S = (1.0, 4.0)
+PAUSE_S = (3.0, 9.0)  # a killed part is back and at work in 2 to 4 s on two cores
 
 
 @dataclass(slots=True)

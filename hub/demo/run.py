@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from hub.broker.admin import describe
 from hub.broker.kafka import stop as stop_broker
 from hub.broker.resolve import Broker, BrokerSettings, resolve_broker
@@ -35,6 +37,7 @@ from schemas.records import Entry
 
 HUB_PARTS = ("admission", "sequencer", "delivery", "projector", "streams")
 SETTLE_S = 60.0
+START_S = 60.0
 POLL_S = 0.5
 
 
@@ -64,6 +67,11 @@ class Demo:
     @property
     def url(self) -> str:
         return f"http://{self.plan.http}/"
+
+    @property
+    def campuses(self) -> dict[str, str]:
+        """Base URL of each campus by member code."""
+        return read_campuses(self.plan.folder / "sandbox.toml")
 
 
 class TermFailed(HubError):
@@ -96,7 +104,12 @@ async def running(
         )
         try:
             await _start(plan, supervisor, say)
-            yield Demo(plan, broker, supervisor, say)
+            demo = Demo(plan, broker, supervisor, say)
+            await _until_up(
+                supervisor,
+                [*(f"{url}/health" for url in demo.campuses.values()), f"{demo.url}livez"],
+            )
+            yield demo
         finally:
             say("stopping")
             await supervisor.stop()
@@ -170,6 +183,24 @@ async def _start(plan: Plan, supervisor: Supervisor, say: Callable[[str], None])
         f"started {len(HUB_PARTS)} hub processes, console, {len(folders)} campuses, "
         f"{len(folders)} connectors in {plan.hosts} processes"
     )
+
+
+async def _until_up(supervisor: Supervisor, urls: list[str]) -> None:
+    """Wait until every address answers. Raises `TermFailed` naming the first that does not within a minute."""
+    deadline = time.monotonic() + START_S
+    async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+        for url in urls:
+            while True:
+                supervisor.raise_if_failed()
+                try:
+                    await client.get(url)
+                    break
+                except httpx.TransportError as error:
+                    if time.monotonic() > deadline:
+                        raise TermFailed(
+                            f"{url} does not answer after {START_S:.0f} s ({error!r}); logs: {supervisor.folder}"
+                        ) from error
+                    await asyncio.sleep(0.1)
 
 
 async def run_term(demo: Demo, progress: Callable[[dict[str, Any]], None]) -> None:
@@ -268,10 +299,9 @@ async def count(demo: Demo, seconds: float) -> Result:
     """Campuses, ledger, inboxes: read all of it again and count. Waits up to a minute for the last outcomes."""
     alliance = load_alliance(demo.plan.folder / "alliance.toml")
     members = frozenset(alliance.members)
-    campuses = read_campuses(demo.plan.folder / "sandbox.toml")
     deadline = time.monotonic() + SETTLE_S
     while True:
-        holdings = await fetch_holdings(campuses)
+        holdings = await fetch_holdings(demo.campuses)
         audit, decided = Audit(alliance.verifier()), Decided()
         breaches: list[tuple[str, str]] = []
 

@@ -114,7 +114,12 @@ class Participant:
 
     @property
     def id(self) -> str:
-        return f"{self.project_id}/{self.person_id}"
+        return participant_id(self.project_id, self.person_id)
+
+
+def participant_id(project_id: str, person_id: str) -> str:
+    """Both ids may hold slashes (ORCID); the length keeps `a/b` with `c` apart from `a` with `b/c`."""
+    return f"{len(project_id)}/{project_id}/{person_id}"
 
 
 Thing: TypeAlias = (

@@ -12,10 +12,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 
 from schemas.envelope import LEDGER_SEQ, Headers, header
+
+log = structlog.get_logger("kafka")
 
 BATCH_BYTES = 700_000  # below Kafka's default limit of 1 MiB for a batch, headers included
 REQUEST_BYTES = (
@@ -181,13 +185,19 @@ class Reader:
         )
 
     async def commit(self, offsets: Mapping[Partition, tuple[int, str]]) -> None:
-        """Remember, per partition, the next offset to read, with a note of ours."""
-        await self._client.commit(
-            {
-                TopicPartition(*tp): OffsetAndMetadata(offset, note)
-                for tp, (offset, note) in offsets.items()
-            }
-        )
+        """Remember, per partition, the next offset to read, with a note of ours.
+
+        Refused by Kafka while the group changes hands: then the next owner starts a little earlier, which all stages
+        can take.
+        """
+        wanted = {
+            TopicPartition(*tp): OffsetAndMetadata(offset, note)
+            for tp, (offset, note) in offsets.items()
+        }
+        try:
+            await self._client.commit(wanted)
+        except (CommitFailedError, IllegalStateError) as error:
+            log.warning("commit_refused", why=str(error)[:200])
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ WHAT = {
     "I9": "every event is signed by the member it speaks for",
     "I11": "no stock gives out more than it has",
     "L1": "credits between members add up to zero",
-    "L2": "an award is decided in at most one case",
+    "L2": "an award is recognized in at most one case",
     "L3": "recognized credits exceed awarded ones by the tolerance at most",
 }
 
@@ -52,7 +52,7 @@ class Audit:
             self._breach("I5", f"entry {entry.seq} follows {self._seq}")
         self._seq, self._ledger_at = entry.seq, entry.ledger_at.timestamp()
         if entry.input_index == 0:
-            if entry.input_offset <= self._input:
+            if entry.input_offset != self._input + 1:
                 self._breach(
                     "I6", f"entry {entry.seq}: input {entry.input_offset} after {self._input}"
                 )
@@ -112,11 +112,11 @@ def _awards(state: State) -> Iterable[tuple[str, str]]:
     cases: Mapping[str, Recognition] = state.things.get(Recognition.KIND, {})
     used: Counter[str] = Counter()
     for case in cases.values():
-        if case.state not in ("requested", "faculty_decided"):
+        if case.state in ("positive", "partially_positive"):
             used.update(case.award_ids)
     for award_id, count in used.items():
         if count > 1:
-            yield "L2", f"award {award_id} is decided in {count} cases"
+            yield "L2", f"award {award_id} is recognized in {count} cases"
 
 
 def _cases(state: State) -> Iterable[tuple[str, str]]:

@@ -195,6 +195,8 @@ def _participants(held: Mapping[str, Any], state: State, decided: Decided) -> It
     }
     mine = {p.project_id for p in _of(state, Project) if member in p.members}
     ledger = {
-        p.id: f"{p.state} for {p.employer}" for p in _of(state, Participant) if p.project_id in mine
+        f"{p.project_id}/{p.person_id}": f"{p.state} for {p.employer}"
+        for p in _of(state, Participant)
+        if p.project_id in mine
     }
     yield from _pairs(member, "project member", campus, ledger)

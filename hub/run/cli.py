@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -88,6 +89,8 @@ def run_part(name: str) -> None:
     settings = read_settings()
     alliance = load_alliance(settings.alliance_file)
     configure_logs()
+    gc.freeze()  # what start-up made stays; the ledger's state only grows, so look at it seldom
+    gc.set_threshold(50_000, 20, 100)
     if name == "streams":  # Faust brings its own loop handling
         asyncio.run(_until_stopped(PARTS[name], settings, alliance))
         return

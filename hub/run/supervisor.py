@@ -44,6 +44,7 @@ class Part:
     started_at: float = 0.0
     kills: int = 0
     failures: int = 0
+    stopping: bool = False
 
 
 @dataclass(slots=True)
@@ -54,7 +55,6 @@ class Supervisor:
     env: Mapping[str, str]
     parts: dict[str, Part] = field(default_factory=dict)
     _watchers: list[asyncio.Task[None]] = field(default_factory=list)
-    _stopping: bool = False
     failed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self, name: str, command: Sequence[str]) -> None:
@@ -80,7 +80,7 @@ class Supervisor:
     async def _watch(self, part: Part) -> None:
         while part.process is not None:
             code = await part.process.wait()
-            if self._stopping:
+            if part.stopping:
                 return
             early = asyncio.get_running_loop().time() - part.started_at < STEADY_S
             killed = code == -signal.SIGKILL
@@ -90,7 +90,7 @@ class Supervisor:
                 self.failed.set()
                 return
             await asyncio.sleep(0.2 * 2**part.failures if part.failures else 0)
-            if not self._stopping:
+            if not part.stopping:
                 await self._spawn(part)
 
     def kill(self, name: str) -> None:
@@ -111,9 +111,8 @@ class Supervisor:
     async def stop(self, *names: str) -> None:
         """SIGTERM the named parts, or all; SIGKILL what is still there after 20 s."""
         chosen = [self.parts[name] for name in names] if names else list(self.parts.values())
-        if not names:
-            self._stopping = True
         for part in chosen:
+            part.stopping = True
             if part.process is not None and part.process.returncode is None:
                 part.process.terminate()
         for part in chosen:

@@ -223,7 +223,7 @@ def prepare(engine: Engine) -> bool:
 
     The layout's row is written last, so a crash on the way ends in doing it again.
     """
-    wanted = _fingerprint(engine)
+    wanted = _fingerprint()
     with engine.begin() as connection:
         connection.execute(CreateTable(layout, if_not_exists=True))
         if connection.execute(select(layout.c.fingerprint)).scalar() == wanted:
@@ -234,11 +234,9 @@ def prepare(engine: Engine) -> bool:
     return True
 
 
-def _fingerprint(engine: Engine) -> str:
-    ddl = [
-        str(CreateTable(table).compile(dialect=engine.dialect)) for table in metadata.sorted_tables
-    ]
-    return hashlib.sha256("".join(ddl).encode()).hexdigest()
+def _fingerprint() -> str:
+    ddl = "".join(str(CreateTable(table)) for table in metadata.sorted_tables)
+    return hashlib.sha256(ddl.encode()).hexdigest()
 
 
 def clear(engine: Engine) -> None:

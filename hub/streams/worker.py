@@ -18,10 +18,10 @@ from aiokafka.errors import KafkaError
 
 from hub.errors import RetryLater
 from hub.streams import activity, rates
-from hub.streams.activity import StateBehind
+from hub.streams.activity import Activity, StateBehind
 from hub.streams.batches import Event, Stream, settle, unacked
 from hub.streams.plan import ACTIVITY_TABLE, RATES_TABLE, Names
-from hub.streams.position import SESSION_TIMEOUT_S, rewind
+from hub.streams.position import Partition, next_offsets, require_topics
 from schemas.codec import encode
 
 
@@ -38,10 +38,11 @@ def _own_command_line() -> Iterator[None]:
 with _own_command_line():
     import faust
     from faust.exceptions import ProducerSendError
-    from faust.types import StreamT, TopicT
+    from faust.types import TP, StreamT, TopicT
     from faust.types.tables import TableT
 
 ENTRIES_KEY = b"ledger.entries"
+SESSION_TIMEOUT_S = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +93,16 @@ def register(app: faust.App, names: Names, failed: Failed) -> None:
     activity_table = _table(app, ACTIVITY_TABLE)
     rates_table = _table(app, RATES_TABLE)
 
+    async def publish_members(state: Activity, members: Iterable[str]) -> None:
+        counts = [state.members[member] for member in sorted(members)]
+        await _publish(
+            app, names.activity, [(item.member.encode(), encode(item)) for item in counts]
+        )
+
+    async def publish_rates(counts: Iterable[rates.Count]) -> None:
+        found = [count.rate for count in counts]
+        await _publish(app, names.rates, [(rate.topic.encode(), encode(rate)) for rate in found])
+
     async def count_activity(events: Sequence[Event]) -> None:
         state = activity.from_bytes(activity_table.data.get(ENTRIES_KEY))
         touched: set[str] = set()
@@ -99,11 +110,7 @@ def register(app: faust.App, names: Names, failed: Failed) -> None:
             state, member = activity.take(state, event.message.offset, event.message.value)
             touched |= {member} if member else set()
         await _keep(app, activity_table, [(ENTRIES_KEY, activity.to_bytes(state))])
-        await _publish(
-            app,
-            names.activity,
-            ((member.encode(), encode(state.members[member])) for member in sorted(touched)),
-        )
+        await publish_members(state, touched)
         log.info("activity_counted", messages=len(events), members=len(touched), seq=state.head.seq)
 
     async def count_rates(events: Sequence[Event]) -> None:
@@ -122,12 +129,19 @@ def register(app: faust.App, names: Names, failed: Failed) -> None:
             )
         kept = [(topic.encode(), rates.to_bytes(count)) for topic, count in counts.items()]
         await _keep(app, rates_table, kept)
-        await _publish(
-            app,
-            names.rates,
-            ((topic.encode(), encode(count.rate)) for topic, count in counts.items()),
-        )
+        await publish_rates(counts.values())
         log.info("rates_counted", messages=len(events), topics=len(counts))
+
+    async def place() -> None:
+        state = activity.from_bytes(activity_table.data.get(ENTRIES_KEY))
+        found = [rates.from_bytes(rates_table.data.get(name.encode())) for name in names.domains]
+        counts = [count for count in found if count is not None]
+        await publish_members(state, state.members)
+        await publish_rates(counts)
+        await _read_from(app, next_offsets(names, state, counts))
+
+    # Faust calls it when both tables are read and nothing is processed yet.
+    rates_table.on_recover(_or_fail(place, failed))
 
     @app.agent(_input(app, [names.entries]), name=ACTIVITY_TABLE)
     async def member_activity(stream: StreamT[bytes]) -> None:
@@ -144,6 +158,32 @@ def _table(app: faust.App, name: str) -> Table:
 
 def _input(app: faust.App, topics: Iterable[str]) -> TopicT:
     return app.topic(*topics, key_serializer="raw", value_serializer="raw")
+
+
+async def _read_from(app: faust.App, places: dict[Partition, int]) -> None:
+    """Move the consumer, and the group's committed offsets with it: Faust is about to seek to those.
+
+    It does not seek to a committed 0, hence both.
+    """
+    consumer: Any = app.consumer  # its abstract type lacks both calls
+    assigned = consumer.assignment()
+    mine = {TP(*partition): at for partition, at in places.items() if TP(*partition) in assigned}
+    await consumer._commit(mine)
+    for tp, offset in mine.items():
+        await consumer.seek(tp, offset)
+    log.info("reading_from", offsets={f"{tp.topic}/{tp.partition}": at for tp, at in mine.items()})
+
+
+def _or_fail(place: Callable[[], Awaitable[None]], failed: Failed) -> Callable[[], Awaitable[None]]:
+    """Faust drops what a recovery callback raises."""
+
+    async def guarded() -> None:
+        try:
+            await place()
+        except Exception as error:  # noqa: BLE001 (outermost; the caller gets it)
+            failed(error)
+
+    return guarded
 
 
 async def _process(app: faust.App, stream: StreamT[bytes], effect: Effect, failed: Failed) -> None:
@@ -188,9 +228,9 @@ async def run_streams(
     is missing, `RetryLater` when the broker is not there at the start, and whatever a processor failed with.
     """
     names = names or Names()
+    await require_topics(bootstrap, names)
     behind = ""
     while not stop.is_set():
-        await rewind(bootstrap, names)
         try:
             await _run_once(bootstrap, stop, names, instance)
         except StateBehind as error:

@@ -14,12 +14,12 @@ from sqlalchemy import Engine
 
 from hub.console.app import build_app
 from hub.store import tables
-from hub.store.fold import fold, load_positions
+from hub.store.fold import Taken, fold, load_positions
 from hub.store.queries import Reader
 from schemas import topics
 from schemas.members import load_alliance
 from tests.support.browser import chromium, served, watched_page
-from tests.support.readmodel import Chain, FakeKafka, Taken, alliance_day, award, sample_broker
+from tests.support.readmodel import Chain, FakeKafka, alliance_day, award, sample_broker
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ class Hub:
         with self._engine.connect() as connection:
             positions = load_positions(connection)
         at = positions[topics.LEDGER_ENTRIES, 0]
-        chain = Chain(at.head, list(self._ledger))
+        chain = Chain(at.head, self._ledger)
         entry = chain.add(award(number, "10617", "10650", datetime.now(UTC)))
         fold(self._engine, positions, chain.taken[-1:])
         return entry.seq

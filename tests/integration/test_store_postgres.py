@@ -115,7 +115,9 @@ def engine() -> Iterator[Engine]:
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data(), steps=st.lists(st.none() | st.integers(0, 14), max_size=20))
 def test_crashes_on_postgresql_end_in_the_rows_of_sqlite(

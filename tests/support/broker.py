@@ -1,4 +1,4 @@
-"""One real broker for the tests of a session, shared with sessions that run at the same time."""
+"""Real brokers for tests: one for the whole session, or one of your own to kill."""
 
 import fcntl
 import os
@@ -19,22 +19,34 @@ TEST_STATE = Path(__file__).parents[2] / ".state" / "test"
 def shared_broker(state: Path = TEST_STATE) -> Iterator[Broker]:
     """A live broker; skips with the reason when there is none, and fails instead where CI=true.
 
-    Whoever started it by hand keeps it. If tests started it, the last session out stops it and
-    deletes its data: each session holds a shared lock for as long as it needs the broker.
+    Sessions that run at the same time share it: each holds a shared lock for as long as it needs
+    it. The last one out deletes it with its data, unless it was started by hand.
     """
     state.mkdir(parents=True, exist_ok=True)
-    with (state / "sessions.lock").open("a+") as lock:
+    with (state / "sessions.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         broker = _resolve_or_skip(BrokerSettings.read(state=state))
+        started_by_tests = state / "started-by-tests"
         if broker.rung is Rung.JAVA:
-            lock.truncate(0)
-            lock.write(str(broker.pid))
-            lock.flush()
+            started_by_tests.write_text(str(broker.pid))
         try:
             yield broker
         finally:
-            if broker.owned and _started_by_tests(broker, state) and _last_one_out(lock.fileno()):
-                kafka.reset(state)
+            if broker.owned and _last_one_out(lock.fileno()) and started_by_tests.exists():
+                if started_by_tests.read_text() == str(broker.pid):
+                    kafka.reset(state)
+                started_by_tests.unlink()
+
+
+@contextmanager
+def private_broker(state: Path) -> Iterator[Broker]:
+    """A Kafka node of this test's own, to be killed and restarted at will; deleted afterwards."""
+    environ = {**os.environ, "ALLIANCE_BROKER": "java", "ALLIANCE_BOOTSTRAP": ""}
+    broker = _resolve_or_skip(BrokerSettings.read(environ, state=state))
+    try:
+        yield broker
+    finally:
+        kafka.reset(state)
 
 
 def _resolve_or_skip(settings: BrokerSettings) -> Broker:
@@ -44,10 +56,6 @@ def _resolve_or_skip(settings: BrokerSettings) -> Broker:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(str(error))
-
-
-def _started_by_tests(broker: Broker, state: Path) -> bool:
-    return (state / "sessions.lock").read_text() == str(broker.pid)
 
 
 def _last_one_out(handle: int) -> bool:

@@ -206,3 +206,88 @@ def mappings(connector: Path, code: str) -> dict[str, EventMapping]:
         path.stem: load_mapping(path, connector / "codes", member=code, connector="campus")
         for path in sorted((connector / "mapping").glob("*.toml"))
     }
+
+
+def facts(holdings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a campus holds without the ids and numbers that differ from run to run."""
+    return {name: rows for name, rows in holdings.items() if name not in ("sent", "applied")}
+
+
+def differences(alliance: Campuses) -> list[str]:
+    """Where a campus holds something else than the ledger, or lacks what concerns it."""
+    found: list[str] = []
+    for code, holdings in alliance.holdings().items():
+        for name, (held, booked) in _compared(alliance, code, holdings).items():
+            found += [f"{code} {name}: campus {row}" for row in sorted(held - booked, key=str)]
+            found += [f"{code} {name}: ledger {row}" for row in sorted(booked - held, key=str)]
+        decided = {entry.event_id: entry for entry in alliance.entries if entry.outcome != "parked"}
+        found += [
+            f"{code} sent: {row} is {decided[row['eventId']].outcome} in the ledger"
+            for row in holdings["sent"]
+            if (row["outcome"], row["ledgerSeq"])
+            != (decided[row["eventId"]].outcome, decided[row["eventId"]].seq)
+        ]
+    return found
+
+
+def _compared(
+    alliance: Campuses, code: str, holdings: Mapping[str, Any]
+) -> dict[str, tuple[set[Any], set[Any]]]:
+    def held(name: str, *keys: str) -> set[Any]:
+        return {tuple(row[key] for key in keys) for row in holdings[name]}
+
+    things = {kind: list(known.values()) for kind, known in alliance.state.things.items()}
+    seats = Counter(
+        e.offering_id
+        for e in things["enrollment"]
+        if e.state in ("associated", "active", "finished", "withdrawn")
+    )
+    partners = {p.id: p.members for p in things.get("project", [])}
+    return {
+        "enrollments": (
+            held("enrollments", "enrollmentId", "studentId", "home", "host", "offeringId", "state"),
+            {
+                (e.enrollment_id, e.student_id, e.home, e.host, e.offering_id, e.state)
+                for e in things["enrollment"]
+                if code in (e.home, e.host)
+            },
+        ),
+        "offerings": (
+            held("offerings", "offeringId", "capacity", "seatsTaken"),
+            {(o.id, o.capacity, seats[o.id]) for o in things["offering"] if o.host == code},
+        ),
+        "awards": (
+            held(
+                "awards", "awardId", "studentId", "home", "host", "scheme", "creditMilli", "state"
+            ),
+            {
+                (a.award_id, a.student_id, a.home, a.host, a.scheme, a.milli, a.state)
+                for a in things.get("award", [])
+                if code in (a.home, a.host)
+            },
+        ),
+        "recognitions": (
+            held("recognitions", "recognitionId", "studentId", "state", "recognizedMilli"),
+            {
+                (r.recognition_id, r.student_id, r.state, r.recognized_milli)
+                for r in things.get("recognition", [])
+                if r.home == code
+            },
+        ),
+        "projects": (
+            held("projects", "projectId", "lead", "status"),
+            {
+                (p.project_id, p.lead, p.status)
+                for p in things.get("project", [])
+                if code in p.members
+            },
+        ),
+        "projectMembers": (
+            held("projectMembers", "projectId", "personId", "employer", "state"),
+            {
+                (p.project_id, p.person_id, p.employer, p.state)
+                for p in things.get("participant", [])
+                if code in partners[p.project_id]
+            },
+        ),
+    }

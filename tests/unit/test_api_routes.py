@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from sqlalchemy import Engine
 from starlette.applications import Starlette
 
 from hub.api.kafka_view import Broker
-from hub.api.overview import Lag, by_stage, lags, read_facts
+from hub.api.overview import by_stage, lags, read_facts
 from hub.console.app import build_app
+from hub.flow.admission import GROUP as ADMISSION_GROUP
 from hub.store import tables
 from hub.store.fold import fold
 from hub.store.queries import Reader
@@ -78,9 +80,10 @@ def test_pages_of_entries_follow_each_other(app: Starlette) -> None:
 
 def test_entries_are_filtered_by_outcome_and_member(app: Starlette) -> None:
     """A member asks what was refused to it."""
-    found = body(app, "/api/v1/ledger/entries?outcome=rejected&member=10610")["items"]
-    assert found
-    assert {(item["outcome"], item["member"]) for item in found} == {("rejected", "10610")}
+    rejected = body(app, "/api/v1/ledger/entries?outcome=rejected")["items"]
+    member = rejected[0]["member"]
+    found = body(app, f"/api/v1/ledger/entries?outcome=rejected&member={member}")["items"]
+    assert found == [item for item in rejected if item["member"] == member]
     assert all("event" not in item for item in found)
 
 
@@ -213,15 +216,29 @@ def test_a_stage_that_does_not_move_is_called_stalled(
     assert stalled[0]["detail"]["en"] == "4 messages wait, none taken for 20 s"
 
 
-def test_a_group_that_never_committed_has_no_figure(engine: Engine, kafka: FakeKafka) -> None:
-    """Zero would say that all is done."""
-    broker = Broker("b", reachable=True, topics=kafka.broker.topics)
+def test_a_group_that_never_committed_has_everything_before_it(
+    engine: Engine, kafka: FakeKafka
+) -> None:
+    """A stage that was never started must show; one that nobody can ask about has no figure, not zero."""
+    broker = replace(kafka.broker, committed={ADMISSION_GROUP: {}})
     stages = {
         stage.name: stage for stage in by_stage(lags(broker, read_facts(Reader(engine), START)))
     }
-    assert stages["admission"].lag_messages is None
-    assert stages["read_model"].lag_messages == 0
-    assert Lag("x", "t", 5, 9).lag_messages == 0
+    assert stages["admission"].lag_messages == sum(20 + index for index in range(20))
+    assert stages["delivery"].lag_messages is None
+
+
+def test_many_connectors_in_one_state_are_one_trouble(
+    app: Starlette, engine: Engine, alliance: Alliance, kafka: FakeKafka
+) -> None:
+    """When the network is gone, twenty lines saying the same hide the one that matters."""
+    later = build_app(Reader(engine), alliance, kafka, lambda: START + timedelta(minutes=3))
+    found = [
+        t for t in body(later, "/api/v1/health")["troubles"] if t["code"] == "CONNECTOR_SILENT"
+    ]
+    assert len(found) == 1
+    assert found[0]["title"]["en"] == "No heartbeat: 18 of 20 members"
+    assert "Chongqing University" in found[0]["detail"]["en"]
 
 
 def test_metrics_are_few_and_explained(app: Starlette) -> None:
@@ -239,11 +256,8 @@ def test_metrics_are_few_and_explained(app: Starlette) -> None:
 def test_outcomes_dead_letters_and_schemas_are_listed(app: Starlette) -> None:
     """The rest of the contract in one glance."""
     outcomes = body(app, "/api/v1/outcomes")
-    assert (
-        sum(item["entries"] for item in outcomes["series"])
-        == sum(outcomes["totals"].values())
-        == 250
-    )
+    assert sum(outcomes["totals"].values()) == 250
+    assert 200 < sum(item["entries"] for item in outcomes["series"]) <= 250  # the last ten minutes
     first = body(app, "/api/v1/dead-letters?limit=1")
     assert first["items"][0]["value_bytes"] == 2
     assert len(body(app, first["next"])["items"]) == 1

@@ -91,7 +91,7 @@ def project(monkeypatch: pytest.MonkeyPatch, log: Log, url: str, until: Head) ->
         stop = asyncio.Event()
         task = asyncio.create_task(projector.run_projector("nowhere:1", url, stop))
         async with asyncio.timeout(20):
-            while not task.done() and not _reached(reader, until):
+            while not task.done() and not _reached(reader, until):  # noqa: ASYNC110 - rows tell no event
                 await asyncio.sleep(0.01)
             stop.set()
             await task

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hub.domain.quantities import credit_milli, credit_unit, credits_text
+from hub.domain.quantities import credit_milli, credits_text
 from hub.domain.reasons import Reason
-from hub.domain.things import Award, Recognition
+from hub.domain.things import Award
 from hub.events import Names, Sentence
-from hub.ledger.posting import claim_account, issued_account, pend
+from hub.events.credit._common import reserve
 from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
-from schemas.records import CreditAwardCorrected, Posting
+from schemas.records import CreditAwardCorrected
 
 FLAG = "award_corrected_after_decision"
 
@@ -41,45 +41,28 @@ def decide(event: CreditAwardCorrected, view: View) -> Verdict:
         )
     audience = frozenset({award.home})
     milli = credit_milli(event.credits)
-    if award.decided:
-        state = "revoked" if event.kind == "revoked" else award.state
-        return Applied(
-            changes=(replace(award, state=state, milli=milli),), audience=audience, flags=(FLAG,)
+    if milli < 0:
+        return Rejected(
+            Reason.QUOTA_EXCEEDED,
+            f"award of {event.credits.value} credits; it must not be negative, correct the event",
         )
-    return _correct_open(event, award, milli, view, audience)
-
-
-def _correct_open(
-    event: CreditAwardCorrected, award: Award, milli: int, view: View, audience: frozenset[str]
-) -> Verdict:
-    postings: list[Posting] = []
-    if award.pending_id:
-        postings.append(view.book.settle("void", award.pending_id, award.milli))
-    revision = award.revision + 1
-    passed = event.kind == "amended" and event.result == "passed" and milli > 0
-    pending_id = f"award/{award.award_id}/{revision}" if passed else None
-    if pending_id:
-        postings.append(
-            pend(
-                pending_id,
-                milli,
-                credit_unit(event.credits.scheme),
-                issued_account(award.host, award.home),
-                claim_account(award.home, award.host),
-            )
-        )
-    changed = replace(
+    corrected = replace(
         award,
         scheme=event.credits.scheme,
         milli=milli,
-        passed=passed,
+        passed=event.kind == "amended" and event.result == "passed" and milli > 0,
         state="revoked" if event.kind == "revoked" else "awarded",
-        pending_id=pending_id,
-        revision=revision,
     )
-    case = view.find(Recognition, award.case) if award.case else None
-    flags = ("award_corrected_in_open_case",) if case else ()
-    return Applied(postings=tuple(postings), changes=(changed,), audience=audience, flags=flags)
+    if award.decided:
+        return Applied(changes=(corrected,), audience=audience, flags=(FLAG,))
+    return _correct_open(award, corrected, view, audience)
+
+
+def _correct_open(award: Award, corrected: Award, view: View, audience: frozenset[str]) -> Verdict:
+    voided = (view.book.settle("void", award.pending_id, award.milli),) if award.pending_id else ()
+    corrected, reserved = reserve(corrected)
+    flags = ("award_corrected_in_open_case",) if award.case else ()
+    return Applied((*voided, *reserved), (corrected,), audience, flags)
 
 
 def sentence(event: CreditAwardCorrected, names: Names) -> Sentence:

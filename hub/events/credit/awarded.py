@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hub.domain.quantities import credit_milli, credit_unit, credits_text
+from hub.domain.quantities import credit_milli, credits_text
 from hub.domain.reasons import Reason
 from hub.domain.things import Award, Enrollment
 from hub.events import Names, Sentence, title
-from hub.ledger.posting import claim_account, issued_account, pend
+from hub.events.credit._common import reserve
 from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
 from schemas.records import CreditAwarded
 
@@ -54,25 +54,11 @@ def decide(event: CreditAwarded, view: View) -> Verdict:
             Reason.QUOTA_EXCEEDED,
             f"award of {event.credits.value} credits; it must not be negative",
         )
-    passed = event.result == "passed" and milli > 0
-    pending_id = f"award/{event.award_id}/1" if passed else None
     award = Award(
         event.award_id, event.student_id, event.home, event.host, event.credits.scheme, milli,
-        passed, "awarded", None, decided=False, pending_id=pending_id, revision=1,
+        event.result == "passed" and milli > 0, "awarded", None, decided=False, pending_id=None, revision=0,
     )  # fmt: skip
-    postings = (
-        (
-            pend(
-                pending_id,
-                milli,
-                credit_unit(event.credits.scheme),
-                issued_account(event.host, event.home),
-                claim_account(event.home, event.host),
-            ),
-        )
-        if pending_id
-        else ()
-    )
+    award, postings = reserve(award)
     return Applied(postings=postings, changes=(award,), audience=frozenset({event.home}))
 
 

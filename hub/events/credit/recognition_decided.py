@@ -77,29 +77,27 @@ def _final(
             f"the decision is on {credits_text(named)}; an award was corrected since, decide again",
         )
     recognized = credit_milli(event.recognized_credits_total)
-    listed = sum(credit_milli(to.credits) for mapping in event.mappings for to in mapping.to)
-    if recognized != listed or recognized < 0 or (event.outcome == "negative") != (recognized == 0):
+    mappings = [mapping for mapping in event.mappings if mapping.outcome in _POSITIVE]
+    listed = [credit_milli(to.credits) for mapping in mappings for to in mapping.to]
+    agree = recognized == sum(listed) and (event.outcome == "negative") == (recognized == 0)
+    if not agree or min(listed, default=0) < 0:
         return Rejected(
             Reason.ILLEGAL_TRANSITION,
             f"case {case.recognition_id}: outcome {event.outcome}, total {credits_text(recognized)}, "
-            f"mappings add up to {credits_text(listed)}; make the three agree",
+            f"positive mappings {' + '.join(map(credits_text, listed)) or '0'}; make the three agree",
         )
-    if recognized > original + TOLERANCE_MILLI:
-        return Rejected(
-            Reason.QUOTA_EXCEEDED,
-            f"case {case.recognition_id} recognizes {credits_text(recognized)} of {credits_text(original)} awarded credits; "
-            f"at most {credits_text(original + TOLERANCE_MILLI)} are allowed",
-        )
-    used = [
-        award_id
-        for mapping in event.mappings
-        if mapping.outcome in _POSITIVE
-        for award_id in mapping.award_ids
-    ]
+    used = [award_id for mapping in mappings for award_id in mapping.award_ids]
     if len(set(used)) != len(used) or not set(used) <= set(case.award_ids):
         return Rejected(
             Reason.DUPLICATE_CREDIT,
             f"case {case.recognition_id} maps an award twice or one that is not in the case; map each of its awards once",
+        )
+    mapped = sum(award.milli for award in awards if award.pending_id and award.award_id in used)
+    if recognized > mapped + TOLERANCE_MILLI:
+        return Rejected(
+            Reason.QUOTA_EXCEEDED,
+            f"case {case.recognition_id} recognizes {credits_text(recognized)} for {credits_text(mapped)} awarded credits; "
+            f"at most {credits_text(mapped + TOLERANCE_MILLI)} are allowed",
         )
     positive = event.outcome in _POSITIVE
     postings = _settle(awards, recognized if positive else 0, set(used), view)

@@ -7,12 +7,16 @@ from dataclasses import replace
 from hub.domain.reasons import Reason
 from hub.domain.things import Award, Recognition
 from hub.events import Names, Sentence
+from hub.events.credit._common import reserve
 from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
-from schemas.records import CreditRecognitionRequested
+from schemas.records import CreditRecognitionRequested, Posting
 
 
 def decide(event: CreditRecognitionRequested, view: View) -> Verdict:
-    """Claim the awards for the case, so that no second case can use them. Moves nothing."""
+    """Claim the awards for the case, so that no second case can use them.
+
+    Moves nothing, but that awards whose case ended negative are reserved again: an appeal is a new case.
+    """
     if view.find(Recognition, event.recognition_id):
         return Rejected(
             Reason.ILLEGAL_TRANSITION,
@@ -24,6 +28,7 @@ def decide(event: CreditRecognitionRequested, view: View) -> Verdict:
             f"recognition case {event.recognition_id} names no award or one twice; name each award once",
         )
     awards: list[Award] = []
+    postings: list[Posting] = []
     for award_id in event.award_ids:
         award = view.find(Award, award_id)
         if award is None:
@@ -32,18 +37,21 @@ def decide(event: CreditRecognitionRequested, view: View) -> Verdict:
                 Reason.UNKNOWN_REFERENCE,
                 f"award {award_id} is not known yet; the case waits for credit.awarded",
             )
-        refusal = _refusal(event, award)
+        refusal = _refusal(event, award, view)
         if refusal:
             return refusal
+        if award.decided:
+            award, reserved = reserve(replace(award, decided=False))
+            postings += reserved
         awards.append(award)
     case = Recognition(
         event.recognition_id, event.student_id, event.home, event.award_ids, "requested", 0, 0
     )
     claimed = tuple(replace(award, case=event.recognition_id) for award in awards)
-    return Applied(changes=(case, *claimed), audience=frozenset(award.host for award in awards))
+    return Applied(tuple(postings), (case, *claimed), frozenset(award.host for award in awards))
 
 
-def _refusal(event: CreditRecognitionRequested, award: Award) -> Rejected | None:
+def _refusal(event: CreditRecognitionRequested, award: Award, view: View) -> Rejected | None:
     if (award.student_id, award.home) != (event.student_id, event.home):
         return Rejected(
             Reason.NOT_WRITER,
@@ -54,10 +62,11 @@ def _refusal(event: CreditRecognitionRequested, award: Award) -> Rejected | None
             Reason.ILLEGAL_TRANSITION,
             f"award {award.award_id} is {'revoked' if award.state == 'revoked' else 'not passed'}; leave it out",
         )
-    if award.case:
+    case = view.find(Recognition, award.case) if award.case else None
+    if case and case.state != "negative":
         return Rejected(
             Reason.DUPLICATE_CREDIT,
-            f"award {award.award_id} is in case {award.case}; an award counts once",
+            f"award {award.award_id} is in case {award.case}, which is {case.state}; an award counts once",
         )
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from hub.domain.quantities import SEAT
@@ -44,8 +45,13 @@ def known_case(event: AboutEnrollment, view: View) -> Enrollment | Rejected | Wa
     return case
 
 
-def walk(case: Enrollment, step: str) -> str | Rejected:
-    """The state after a step, or why the step is not possible."""
+def walk(case: Enrollment, step: str, steps: Collection[str]) -> str | Rejected:
+    """The state after a step, or why it is not possible. `steps` are those the event type may take."""
+    if step not in steps:
+        return Rejected(
+            Reason.ILLEGAL_TRANSITION,
+            f"{step!r} is no step of this event; use one of {', '.join(sorted(steps))}",
+        )
     reached = ENROLLMENT.get((case.state, step))
     if reached is None:
         possible = sorted(name for state, name in ENROLLMENT if state == case.state)

@@ -11,6 +11,8 @@ from hub.ledger.posting import enrolled_account, pend, seats_account
 from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting
 from schemas.records import EnrollmentDecided
 
+_DECISIONS = frozenset({"accepted", "denied", "queued"})
+
 
 def decide(event: EnrollmentDecided, view: View) -> Verdict:
     """Give the student one seat of the offering the host accepted them for.
@@ -28,7 +30,7 @@ def decide(event: EnrollmentDecided, view: View) -> Verdict:
             f"enrollment {event.enrollment_id} is at version {newest} of {case.home}, "
             f"the decision is on version {event.envelope.decides_version}; read the newest version and decide again",
         )
-    reached = walk(case, event.decision)
+    reached = walk(case, event.decision, _DECISIONS)
     if isinstance(reached, Rejected):
         return reached
     changed = type(case)(

@@ -9,6 +9,7 @@ from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting
 from schemas.records import EnrollmentStatusChanged
 
 _HOST_STEPS = frozenset({"started", "finished", "cancelled"})
+_STEPS = _HOST_STEPS | {"withdrawn"}
 _SEAT = {
     "started": "post",
     "cancelled": "void",
@@ -22,12 +23,12 @@ def decide(event: EnrollmentStatusChanged, view: View) -> Verdict:
     if isinstance(case, (Rejected, Waiting)):
         return case
     writer = case.host if event.new_status in _HOST_STEPS else case.home
-    if event.envelope.member != writer:
+    if event.new_status in _STEPS and event.envelope.member != writer:
         return Rejected(
             Reason.NOT_WRITER,
             f"{event.new_status} is stated by {writer}, the event is signed by {event.envelope.member}; ask {writer}",
         )
-    reached = walk(case, event.new_status)
+    reached = walk(case, event.new_status, _STEPS)
     if isinstance(reached, Rejected):
         return reached
     action = _SEAT.get(event.new_status)

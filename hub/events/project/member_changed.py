@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hub.domain.reasons import Reason
-from hub.domain.things import Participant, Project
+from hub.domain.things import Participant, Project, participant_id
 from hub.events import Names, Sentence
 from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
 from schemas.records import ProjectMemberChanged
@@ -25,7 +25,7 @@ def decide(event: ProjectMemberChanged, view: View) -> Verdict:
             Reason.NOT_WRITER,
             f"{event.employer} is no partner of project {event.project_id}; ask {project.lead} to add it first",
         )
-    known = view.find(Participant, f"{event.project_id}/{event.person_id}")
+    known = view.find(Participant, participant_id(event.project_id, event.person_id))
     active = known is not None and known.state == "active"
     if event.action not in _ACTIONS or (event.action == "joined") == active:
         return Rejected(

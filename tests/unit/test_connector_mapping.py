@@ -1,0 +1,146 @@
+"""Field maps: what they turn records into, and how they refuse."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.sdk.contract import ConfigError
+from connectors.sdk.mapping import MappingError, load_mapping, term_of
+from connectors.sdk.testing import OFFERING_MAPPING, offering_row
+from schemas.codec import decode, encode
+
+
+@pytest.fixture
+def mapped(tmp_path):
+    """A function from more or other mapping lines to a compiled mapping."""
+
+    def make(*changes: tuple[str, str], **codes: str):
+        text = OFFERING_MAPPING
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        (tmp_path / "mapping").mkdir(exist_ok=True)
+        (tmp_path / "codes").mkdir(exist_ok=True)
+        for name, lines in codes.items():
+            (tmp_path / "codes" / f"{name}.csv").write_text(lines, "utf-8")
+        path = tmp_path / "mapping" / "offering.toml"
+        path.write_text(text, "utf-8")
+        return load_mapping(path, tmp_path / "codes", member="10611", connector="sis")
+
+    return make
+
+
+MODE = 'mode = { const = "online" }'
+
+
+def test_a_record_becomes_the_event_it_tells_of(mapped):
+    """The whole path once: nested names, lists, decimals, terms, envelope."""
+    record = mapped().record(offering_row(7))
+    assert decode(encode(record)) == record
+    assert record.envelope.subject == record.envelope.partition_key == "course-7"
+    assert record.envelope.source == "urn:alliance:member:10611:sis"
+    assert record.host == record.course.member == "10611"
+    assert record.titles[0].value == "Course 7"
+    assert record.credits.value == Decimal("2.5")
+    assert (record.term.academic_year, record.term.term_number) == ("2026-2027", 1)
+    assert record.start_date is None
+
+
+def test_missing_and_null_are_told_apart(mapped):
+    """A field that vanished means an upgrade over there; one that is null means a gap in the data."""
+    row = offering_row(1)
+    with pytest.raises(MappingError, match=r"offering.toml: fields.offering_id: path id is null"):
+        mapped().record(row | {"id": None})
+    del row["id"]
+    with pytest.raises(MappingError, match=r"fields.offering_id: path id is missing"):
+        mapped().record(row)
+
+
+def test_a_value_that_does_not_fit_names_file_field_path_and_value(mapped):
+    """The person reading it looks at the mapping and at the record, not at our code."""
+    with pytest.raises(
+        MappingError,
+        match=r"mapping/offering.toml: fields.credits.value: path credits: value 'many'",
+    ) as caught:
+        mapped().record(offering_row(1, credits="many"))
+    assert "many" not in caught.value.brief
+
+
+def test_a_code_outside_its_table_stops_the_record(mapped):
+    """Guessing a code would put a wrong fact into twenty universities' books."""
+    mapping = mapped(
+        (MODE, 'mode = { path = "how", codes = "mode" }'), mode="local,alliance\n面授,presential\n"
+    )
+    assert mapping.record(offering_row(1, how="面授")).mode == "presential"
+    with pytest.raises(
+        MappingError, match=r"value '夜校' is not in codes/mode.csv; add a line there"
+    ):
+        mapping.record(offering_row(1, how="夜校"))
+
+
+def test_defaults_stand_in_for_what_is_absent(mapped):
+    """Old systems leave fields out."""
+    mapping = mapped((MODE, 'mode = { path = "how", default = "blended" }'))
+    assert mapping.record(offering_row(1)).mode == "blended"
+    assert mapping.record(offering_row(1, how=None)).mode == "blended"
+
+
+def test_lists_of_texts_can_be_converted_one_by_one(mapped):
+    """Teachers come as numbers from some systems."""
+    mapping = mapped(
+        ("teachers = { const = [] }", 'teachers = { each = "staff[].no", convert = "string" }')
+    )
+    assert mapping.record(offering_row(1, staff=[{"no": 7}, {"no": 8}])).teachers == ("7", "8")
+    assert mapping.record(offering_row(1)).teachers == ()
+
+
+def test_a_subject_may_be_a_template(mapped):
+    """A project's participants count their versions per person."""
+    at = '"version"\n[fields]'
+    mapping = mapped(
+        (at, f'{at[:9]}\nsubject = {{ template = "{{offering_id}}/{{mode}}" }}\n[fields]')
+    )
+    assert mapping.record(offering_row(1)).envelope.subject == "course-1/online"
+
+
+@pytest.mark.parametrize(
+    ("text", "lang"), [("2026-09-07T08:00:00+08:00", None), ("07.09.2026", '["%d.%m.%Y"]')]
+)
+def test_days_are_read_in_the_campus_s_notation(mapped, text, lang):
+    """ISO without being asked, others by format."""
+    formats = f", formats = {lang}" if lang else ""
+    mapping = mapped((MODE, f'{MODE}\nstart_date = {{ path = "day", convert = "date"{formats} }}'))
+    assert mapping.record(offering_row(1, day=text)).start_date == date(2026, 9, 7)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("capacity =", "capazity =", "fields.capazity: offering.changed has no such field; did you mean capacity?"),
+        (MODE, "", "fields.mode: offering.changed needs it"),
+        (MODE, 'mode = { path = "how", codes = "gone" }', "cannot read"),
+        (MODE, 'mode = { path = "how", convert = "text" }', "fields.mode.convert"),
+        (MODE, 'mode = { path = "how", const = "x" }', "write one of path, each, const, member"),
+        (MODE, 'mode = "a["', "is no JMESPath"),
+        ("offering.changed", "offering.change", "event.type: found 'offering.change'; write one of"),
+        ('event_id = "eventId"', "", "envelope.event_id: missing; add it"),
+    ],
+)  # fmt: skip
+def test_a_faulty_mapping_is_refused_before_anything_runs(mapped, old, new, said):
+    """`lint` finds it at the desk, not at night."""
+    with pytest.raises(ConfigError, match=r"offering.toml: ") as caught:
+        mapped((old, new))
+    assert said in str(caught.value)
+
+
+@given(st.dates(date(2000, 1, 1), date(2099, 12, 31)))
+def test_autumn_is_term_one_and_january_still_belongs_to_it(day):
+    """The Chinese academic calendar: September to January, February to August."""
+    term = term_of(day)
+    first, second = (int(year) for year in term["academic_year"].split("-"))
+    assert second == first + 1
+    assert date(first, 9, 1) <= day <= date(second, 8, 31)
+    assert (term["term_number"] == 1) == (day < date(second, 2, 1))
