@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from tests.support.broker import shared_broker
 
@@ -15,3 +16,10 @@ def broker() -> Iterator[str]:
     """
     with shared_broker() as found:
         yield found.bootstrap
+
+
+@pytest.fixture(autouse=True)
+def fresh_logs() -> Iterator[None]:
+    """Commands configure logging for their process; tests share one, whose standard error changes with each test."""
+    yield
+    structlog.reset_defaults()

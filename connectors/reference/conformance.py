@@ -19,11 +19,13 @@ class _Obedient(Campus):
     def __init__(self, told: list[str], poison: set[str]) -> None:
         super().__init__(US, enroll_every_s=1, seats=30)
         self._told, self._poison = told, poison
+        self.offered: list[str] = []  # each delivery, each time it is brought
 
     def work(self, now: datetime) -> None:
         return
 
     def take(self, item: Mapping[str, Any], now: datetime) -> bool:
+        self.offered.append(item["eventId"])
         if item["eventId"] in self._poison:
             raise ValueError("no such course")
         new = super().take(item, now)

@@ -30,7 +30,7 @@ from connectors.sdk.contract import (
 )
 from connectors.sdk.host import folders, host, is_running
 from connectors.sdk.kafka import check_topics
-from connectors.sdk.runtime import Mapper
+from connectors.sdk.outgoing import Mapper
 from connectors.sdk.state import State
 from schemas import topics
 from schemas.codec import decode, to_json
@@ -92,7 +92,6 @@ def _quiet_logs(level: int) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
     )
 
 

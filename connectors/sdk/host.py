@@ -23,7 +23,7 @@ class FolderLock:
 
     def __init__(self, config: Config) -> None:
         path = config.state_path.with_suffix(".lock")
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=0)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=1)
         try:
             self._db.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:

@@ -123,6 +123,7 @@ class KafkaBus:
         self._lock = asyncio.Lock()
         self._groups: list[dict[str, _Lane]] = []
         self._pumps: list[asyncio.Task[None]] = []
+        self._sending: set[asyncio.Task[None]] = set()
 
     def inbox(self, topic: str, position: int) -> Inbox:
         """Open an inbox; call before `start`."""
@@ -142,6 +143,8 @@ class KafkaBus:
         for pump in self._pumps:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=5)
         async with self._lock:
             await self._drop_producer()
 
@@ -149,7 +152,10 @@ class KafkaBus:
         producer = await self._started_producer()
         try:
             # A task of its own: aiokafka must not be cancelled halfway through a batch it has already numbered.
-            await asyncio.shield(asyncio.ensure_future(_send(producer, topic, messages)))
+            sending = asyncio.create_task(_send(producer, topic, messages))
+            self._sending.add(sending)
+            sending.add_done_callback(self._sent)
+            await asyncio.shield(sending)
         except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
             raise NoPermission(
                 f"the broker refuses writing to {topic}: {type(error).__name__}; ask the hub for the ACL"
@@ -162,6 +168,11 @@ class KafkaBus:
                 f"publishing {len(messages)} messages to {topic} failed: {_said(error)}; "
                 f"is the broker at {self._settings.bootstrap} well, and does the topic exist?"
             ) from error
+
+    def _sent(self, sending: asyncio.Task[None]) -> None:
+        self._sending.discard(sending)
+        if not sending.cancelled():
+            sending.exception()  # whoever waited has it; whoever was cancelled sends again
 
     async def _started_producer(self) -> Any:
         async with self._lock:
@@ -202,7 +213,7 @@ class KafkaBus:
             )
             try:
                 await self._read(consumer, lanes)
-            except (KafkaError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001, the outermost loop of reading: it must never end
                 for lane in lanes.values():
                     lane.fail(connect_fault(self._settings, error))
                 await self._clock.sleep(pause_s)

@@ -396,6 +396,11 @@ def term_of(day: date) -> dict[str, Any]:
     }
 
 
+_LONGEST_NUMBER = (
+    30  # digits before or after the point; written out, 1E999999999 would fill the memory
+)
+
+
 def _decimal(value: Any) -> str:
     if isinstance(value, bool):
         raise ValueError(f"value {value!r} is no number")
@@ -403,8 +408,8 @@ def _decimal(value: Any) -> str:
         number = Decimal(str(value).strip())
     except InvalidOperation:
         raise ValueError(f"value {value!r} is no number such as 2.5; correct the record") from None
-    if not number.is_finite():
-        raise ValueError(f"value {value!r} is no finite number; correct the record")
+    if not number.is_finite() or abs(number.adjusted()) > _LONGEST_NUMBER:
+        raise ValueError(f"value {value!r} is no number of this world; correct the record")
     return format(number, "f")
 
 

@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS refusals (topic TEXT, partition INTEGER, offset INTEG
   PRIMARY KEY (topic, partition, offset)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS parked (
   stage TEXT NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, reason TEXT NOT NULL, brief TEXT NOT NULL,
-  payload TEXT NOT NULL, PRIMARY KEY (stage, id)) WITHOUT ROWID;
+  payload TEXT NOT NULL, UNIQUE (stage, id));
 CREATE TABLE IF NOT EXISTS seen (source TEXT, key TEXT, hash BLOB NOT NULL, version INTEGER NOT NULL,
   PRIMARY KEY (source, key)) WITHOUT ROWID;
 """
@@ -50,7 +50,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """One thing that could not pass, with why. `stage` is map, read, verify or push; `payload` is JSON to try again."""
+    """One thing that could not pass, with why. `stage` is map, reused, read, verify or push; `payload` is JSON to try again."""
 
     stage: str
     id: str
@@ -95,7 +95,7 @@ class State:
     """The file. One connection, one thread; every method is one transaction."""
 
     def __init__(self, path: Path | str, *, readonly: bool = False) -> None:
-        target = f"file:{path}?mode=ro" if readonly else str(path)
+        target = f"{Path(path).resolve().as_uri()}?mode=ro" if readonly else str(path)
         self._db = sqlite3.connect(target, isolation_level=None, uri=readonly)
         if not readonly:
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -157,7 +157,8 @@ class State:
                 ],
             )
             added = db.total_changes - before
-            self._park(mapped.parked, now)
+            reused = self._reused(mapped.events) if added < len(mapped.events) else []
+            self._park([*mapped.parked, *reused], now)
             db.executemany(
                 "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)",
                 [(source, item.key, item.hash, item.version) for item in mapped.seen],
@@ -169,20 +170,23 @@ class State:
                 db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (source, cursor))
         return added
 
+    def _reused(self, events: Sequence[Outgoing]) -> list[Parked]:
+        """Events whose id another one of the outbox has: ids must never be used again."""
+        found = []
+        for event in events:
+            row = self._db.execute("SELECT value FROM outbox WHERE event_id = ?", (event.event_id,))
+            if row.fetchone()[0] != event.value:
+                said = f"{event.event} reuses the id of another event"
+                reason = f"{said}: {event.event_id}; make a new id for each change at the source"
+                payload = {"source": None, "value": event.value.hex()}
+                found.append(Parked("reused", event.event_id, reason, said, payload))
+        return found
+
     def _park(self, parked: Sequence[Parked], now: int) -> None:
+        rows = [(p.stage, p.id, now, p.reason, p.brief, json.dumps(p.payload)) for p in parked]
         self._db.executemany(
             "INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    p.stage,
-                    p.id,
-                    now,
-                    p.reason,
-                    p.brief,
-                    json.dumps(p.payload, ensure_ascii=False, default=str),
-                )
-                for p in parked
-            ],
+            [tuple(_storable(value) for value in row) for row in rows],
         )
 
     # To the hub -----------------------------------------------------------------------------------------------------
@@ -275,7 +279,7 @@ class State:
     def parked(self, *stages: str) -> list[Parked]:
         """What is parked, oldest first; of all stages if none is named."""
         rows = self._db.execute(
-            "SELECT stage, id, reason, brief, payload FROM parked ORDER BY at, id"
+            "SELECT stage, id, reason, brief, payload FROM parked ORDER BY rowid"
         )
         return [
             Parked(r[0], r[1], r[2], r[3], json.loads(r[4]))
@@ -291,7 +295,7 @@ class State:
     def parked_count(self) -> tuple[int, str]:
         """How many are parked, and what is wrong with the newest, in words that may leave the campus."""
         count: int = self._db.execute("SELECT count(*) FROM parked").fetchone()[0]
-        row = self._db.execute("SELECT brief FROM parked ORDER BY at DESC LIMIT 1").fetchone()
+        row = self._db.execute("SELECT brief FROM parked ORDER BY rowid DESC LIMIT 1").fetchone()
         return count, "" if row is None else str(row[0])
 
     def unpark(self, stage: str, id: str) -> None:
@@ -333,3 +337,8 @@ def _packed(headers: Headers) -> str:
 
 def _unpacked(text: str) -> Headers:
     return [(name, value.encode("latin-1")) for name, value in json.loads(text)]
+
+
+def _storable(value: Any) -> Any:
+    """Text from elsewhere may hold half a surrogate pair, which no file can."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

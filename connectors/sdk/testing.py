@@ -20,7 +20,8 @@ from typing import Any
 
 from connectors.sdk.config import FILE, Config, load_config
 from connectors.sdk.kafka import Inbox, Incoming, Message
-from connectors.sdk.runtime import Connector, envelope_of, event_of
+from connectors.sdk.outgoing import envelope_of, event_of
+from connectors.sdk.runtime import Connector
 from connectors.sdk.state import State
 from schemas import envelope, topics
 from schemas.codec import decode, encode, from_json

@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hub.bench.cpu import cpu_seconds, resident_mb
+from hub.bench.cpu import cpu_seconds
 from hub.bench.workload import Signed
+from hub.broker.kafka import resident_mb
 from hub.errors import HubError
 from hub.flow.kafka import Outgoing, Reader, Writer, plain_reader, producer
 from hub.flow.latency import latencies
@@ -160,7 +161,7 @@ async def stage_rates(
                 "cpu_us_per_event": round(
                     (cpu_seconds(pid) - cpu) / max(len(events) * share, 1) * 1e6, 1
                 ),
-                "resident_mb": round(resident_mb(pid), 1),
+                "resident_mb": round(resident_mb(pid) or 0.0, 1),
             }
             await supervisor.stop(stage)
     return rates

@@ -194,7 +194,8 @@ async def _baseline(
 
     events = [event for _, wave in signed for event in wave]
     await admin.apply(
-        broker.bootstrap, [admin.TopicSpec(*spec) for spec in baseline_topics(members)]
+        broker.bootstrap,
+        [admin.TopicSpec(name, partitions) for name, partitions in baseline_topics(members)],
     )
     async with producer(broker.bootstrap, "bench") as writer:
         process = await asyncio.create_subprocess_exec(
@@ -221,7 +222,7 @@ async def _baseline(
                 process.terminate()
             await process.wait()
     return {
-        "events": result["events"],
+        "events": int(result["events"]),
         "events_per_s": round(result["events"] / result["seconds"], 1),
         "cpu_us_per_event": {
             "worker": round(result["cpu_seconds"] / result["events"] * 1e6, 1),

@@ -32,6 +32,7 @@ LOOPBACK: Final = "127.0.0.1"
 PORT_RANGE: Final = range(20_000, 32_000)
 TERM_TIMEOUT_S: Final = 15.0
 FORMAT_TIMEOUT_S: Final = 60.0
+PORT_FREE_WITHIN_S: Final = 5.0
 POLL_S: Final = 0.1
 
 # Measured in decision 2: smaller heaps do not start, G1 and larger ones cost memory for nothing.
@@ -173,7 +174,8 @@ def _with_free_ports(before: Node | None, jars: Jars) -> Node:
         # As StorageTool random-uuid does, without starting a JVM for it.
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         return Node(bootstrap_port, controller_port, cluster_id, jars.version)
-    if not is_free(before.bootstrap_port):
+    # A killed process loses its command line before the kernel closes its sockets.
+    if not _wait(lambda: is_free(before.bootstrap_port), PORT_FREE_WITHIN_S):
         raise RungUnavailable(
             f"port {before.bootstrap_port}, known to this broker's clients, is taken by another program",
             "stop that one, or `alliance broker reset` for a new port and empty topics",
@@ -239,8 +241,9 @@ def _properties(state: Path, node: Node) -> str:
 
 
 def _format(state: Path, node: Node, java: Java, jars: Jars) -> None:
-    arguments = ("format", "-t", node.cluster_id, "-c", str(_properties_file(state)))
-    command = _java_command(java, jars, (), "kafka.tools.StorageTool", *arguments)
+    # With `=`, because one id in 64 begins with a dash.
+    arguments = (f"--cluster-id={node.cluster_id}", "--config", str(_properties_file(state)))
+    command = _java_command(java, jars, (), "kafka.tools.StorageTool", "format", *arguments)
     try:
         done = subprocess.run(  # noqa: S603
             command, capture_output=True, text=True, check=False, timeout=FORMAT_TIMEOUT_S

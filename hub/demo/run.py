@@ -27,7 +27,7 @@ from hub.flow.log import replay_log
 from hub.ledger.audit import Audit
 from hub.reconcile.compare import Decided, Reconciliation, reconcile
 from hub.reconcile.fetch import fetch_holdings, read_campuses
-from hub.run.supervisor import Supervisor, alliance_command
+from hub.run.supervisor import Supervisor, alliance_command, stop_leftovers
 from hub.run.topics_cli import apply_all
 from hub.security.keys import keygen
 from hub.settings import Settings
@@ -83,6 +83,9 @@ async def running(
     plan: Plan, settings: Settings, say: Callable[[str], None]
 ) -> AsyncIterator[Demo]:
     """Everything up, from the broker to the console; all of it stopped at the end, by process id."""
+    left = stop_leftovers(plan.folder / "log")
+    if left:
+        say(f"stopped {len(left)} processes that an earlier run left behind")
     say("looking for a broker")
     broker_settings = BrokerSettings.read(
         state=plan.folder.parent / "demo-broker", bootstrap=settings.bootstrap or None

@@ -33,8 +33,5 @@ def credit_unit(scheme: str) -> str:
 
 def credits_text(milli: int) -> str:
     """`3000` as `3`, `2500` as `2.5`."""
-    return (
-        format(Decimal(milli) / MILLI, "f").rstrip("0").rstrip(".")
-        if milli % MILLI
-        else str(milli // MILLI)
-    )
+    text = format(Decimal(milli).scaleb(-3), "f")
+    return text.rstrip("0").rstrip(".")

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     """Codes of refusals. The first group is given by admission, the second by the ledger."""
 
     UNREADABLE = "UNREADABLE"
+    TOO_LARGE = "TOO_LARGE"  # by the ledger, too: what an event moves must fit one entry
     SCHEMA_UNKNOWN = "SCHEMA_UNKNOWN"
     SCHEMA_INVALID = "SCHEMA_INVALID"
     SIGNATURE_INVALID = "SIGNATURE_INVALID"
@@ -56,6 +57,12 @@ ADVICE: dict[Reason, Advice] = {
     Reason.UNREADABLE: Advice(
         "The message could not be read. Check the connector's encoding and send the event again.",
         "无法读取该消息，请检查连接器的编码设置后重新发送。",
+        "it",
+        retryable=False,
+    ),
+    Reason.TOO_LARGE: Advice(
+        "The event is larger than the alliance takes. Name documents instead of enclosing them, and split long lists.",
+        "该事件超过联盟允许的大小，请勿附带文件，只需给出获取方式，并将长列表拆分。",
         "it",
         retryable=False,
     ),

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import structlog
 
 from hub.domain.reasons import ADVICE, Outcome, Reason
 from hub.flow.kafka import Message, Outgoing, Partition, Writer, group_reader, producer
+from hub.ledger.apply import DETAIL_CHARS
 from schemas import topics
 from schemas.catalogue import Schema
 from schemas.codec import UnknownSchema, Unreadable, decode, encode, schema_of
@@ -29,6 +31,10 @@ log = structlog.get_logger("admission")
 
 GROUP = "hub.admission"
 BATCH = 500
+# A Kafka message has at most 1 MiB by default; in an inbox, key and headers repeat the event's subject and id.
+EVENT_BYTES = 256 * 1024
+LETTER_BYTES = 512 * 1024  # what a dead letter keeps of a message,
+KEY_BYTES = 1024  # and of its key, should it be larger
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,11 @@ def check(message: Message, members: Collection[str], verifier: Verifier) -> Adm
         return Refusal(
             Reason.UNREADABLE,
             "the message has no value; events are never deleted, publish a correction",
+        )
+    if len(message.value) > EVENT_BYTES:
+        return Refusal(
+            Reason.TOO_LARGE,
+            f"the event has {len(message.value)} bytes, at most {EVENT_BYTES} are taken; name documents by their URL",
         )
     try:
         schema = schema_of(message.value)
@@ -83,7 +94,7 @@ def check(message: Message, members: Collection[str], verifier: Verifier) -> Adm
         source_topic=message.topic,
         source_partition=message.partition,
         source_offset=message.offset,
-        published_at=from_millis(message.timestamp_ms),
+        published_at=_published(message),
         key_id=key_id,
         signature=signature,
         event=message.value,
@@ -137,27 +148,47 @@ def _authority(
             f"key is {(message.key or b'').decode(errors='replace')!r} and envelope.partition_key {envelope.partition_key!r}, "
             f"both must be {schema.key} {wanted!r}",
         )
+    about = getattr(event, schema.subject)
+    if envelope.subject != about and not envelope.subject.startswith(f"{about}/"):
+        return refuse(
+            Reason.KEY_MISMATCH,
+            f"envelope.subject is {envelope.subject!r}, it must be {schema.subject} {about!r} or a part of it",
+        )
     return None
 
 
+def _published(message: Message) -> datetime:
+    """Kafka's time; where the topic leaves it to the writer, it may be any number."""
+    try:
+        return from_millis(message.timestamp_ms)
+    except (ValueError, OverflowError, OSError):
+        return from_millis(0)
+
+
 def dead_letter(message: Message, refusal: Refusal, now_ms: int) -> DeadLetter:
-    """The message whole, with the reason."""
+    """The message with the reason; whole, as far as it fits."""
     advice = ADVICE[refusal.reason]
+    key, value, headers = message.key or b"", message.value or b"", message.headers
+    size = len(key) + len(value) + sum(len(name) + len(held or b"") for name, held in headers)
+    detail = refusal.detail[:DETAIL_CHARS]
+    if size > LETTER_BYTES:
+        headers, key, value = (), key[:KEY_BYTES], value[: LETTER_BYTES - KEY_BYTES]
+        detail += f"; the message had {size} bytes, the first of its value and key are kept"
     return DeadLetter(
         source_topic=message.topic,
         source_partition=message.partition,
         source_offset=message.offset,
         member=topics.owner(message.topic) or "",
         reason=refusal.reason.value,
-        developer_message=refusal.detail,
+        developer_message=detail,
         user_message_zh=advice.zh,
         user_message_en=advice.en,
         event_id=refusal.event_id or _claimed_id(message),
         event_type=refusal.event_type,
-        key=message.key,
-        value=message.value,
-        headers=tuple(Header(name, value or b"") for name, value in message.headers),
-        published_at=from_millis(message.timestamp_ms),
+        key=None if message.key is None else key,
+        value=None if message.value is None else value,
+        headers=tuple(Header(name, held or b"") for name, held in headers),
+        published_at=_published(message),
         refused_at=from_millis(now_ms),
     )
 
@@ -188,7 +219,7 @@ def notice(letter: DeadLetter, subject: str = "") -> OutcomeRecord:
 def _claimed_id(message: Message) -> str | None:
     """The id the headers claim, so that the sender can find its event; unverified."""
     raw = header(message.headers, "ce_id")
-    return raw.decode(errors="replace") if raw else None
+    return raw[:KEY_BYTES].decode(errors="replace") if raw else None
 
 
 @dataclass(slots=True)
@@ -217,14 +248,14 @@ def sort_out(
             letter = dead_letter(message, verdict, now_ms())
             work.dead.append(Outgoing(letter.member.encode(), encode(letter), []))
             work.notices.setdefault(letter.member, []).append(
-                Outgoing(message.key, encode(notice(letter, verdict.subject)), [(KIND, b"refusal")])
+                Outgoing(letter.key, encode(notice(letter, verdict.subject)), [(KIND, b"refusal")])
             )
             log.warning(
                 "refused",
                 topic=message.topic,
                 offset=message.offset,
                 reason=verdict.reason.value,
-                detail=verdict.detail,
+                detail=letter.developer_message,
             )
         work.positions[message.topic, message.partition] = (message.offset + 1, "")
     return work

@@ -24,10 +24,10 @@ from hub.flow.kafka import (
     plain_reader,
     producer,
 )
-from hub.ledger.head import GENESIS, Head
+from hub.ledger.head import GENESIS, Head, read_entry
 from schemas import topics
 from schemas.catalogue import catalogue
-from schemas.codec import decode, encode, schema_of
+from schemas.codec import encode, schema_of
 from schemas.envelope import (
     KEY_ID,
     KIND,
@@ -72,17 +72,21 @@ def outcome_record(entry: Entry) -> OutcomeRecord:
 
 
 def deliveries(entry: Entry, members: Collection[str]) -> Iterable[tuple[str, Outgoing]]:
-    """The messages an entry causes, as (topic, message): the sender's outcome, then the event for those concerned."""
+    """The messages an entry causes, as (topic, message): the sender's outcome, then the event for those concerned.
+
+    A university that left the alliance has no inbox any more; its entries still concern others.
+    """
     key = entry.subject.encode()
     seq, published = str(entry.seq).encode(), str(to_millis(entry.published_at)).encode()
-    yield (
-        topics.inbox(entry.member),
-        Outgoing(
-            key,
-            encode(outcome_record(entry)),
-            [(KIND, b"outcome"), (LEDGER_SEQ, seq), (PUBLISHED_AT, published)],
-        ),
-    )
+    if entry.member in members:
+        yield (
+            topics.inbox(entry.member),
+            Outgoing(
+                key,
+                encode(outcome_record(entry)),
+                [(KIND, b"outcome"), (LEDGER_SEQ, seq), (PUBLISHED_AT, published)],
+            ),
+        )
     if entry.outcome != Outcome.APPLIED:
         return
     event = Outgoing(key, entry.event, _event_headers(entry, seq, published))
@@ -161,14 +165,9 @@ async def _deliver(
             continue
         out: dict[str, list[Outgoing]] = {}
         for message in messages:
-            value = message.value or b""
-            entry = decode(value)
-            if not isinstance(entry, Entry):
-                raise LedgerCorrupt(
-                    f"ledger.entries offset {message.offset} holds a {type(entry).__name__}"
-                )
-            extended = head.extended_by(entry, value)
-            if extended is None:
+            entry = read_entry(message.value)
+            extended = head.extended_by(entry, message.value or b"") if entry else None
+            if entry is None or extended is None:
                 continue
             head = extended
             for topic, record in deliveries(entry, members):

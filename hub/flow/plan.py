@@ -11,10 +11,16 @@ from schemas.catalogue import catalogue
 FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
 A_YEAR = {"retention.ms": str(365 * 24 * 3600 * 1000)}
 A_WEEK = {"retention.ms": str(7 * 24 * 3600 * 1000)}
+# Members write these with any client. The broker's time cannot be lied about; unpacked records need no codec of ours
+# and cannot hide their size (KIP-32; `compression.type` in Kafka's topic configuration).
+OUTBOX = {**A_YEAR, "message.timestamp.type": "LogAppendTime", "compression.type": "uncompressed"}
 COMPACTED = {"cleanup.policy": "compact"}
 # The order is Kafka's, so the time is: the ledger's clock follows the broker's append time.
 LEDGER = {**FOREVER, "message.timestamp.type": "LogAppendTime"}
-ENTRIES = {**FOREVER, "max.message.bytes": "8388608"}  # a group of entries is one batch
+ENTRIES = {
+    **FOREVER,
+    "max.message.bytes": "8388608",
+}  # an entry has the event and all that it moves
 
 
 def topic_plan(members: Iterable[str], extra: Iterable[TopicSpec] = ()) -> list[TopicSpec]:
@@ -33,6 +39,6 @@ def topic_plan(members: Iterable[str], extra: Iterable[TopicSpec] = ()) -> list[
     ]
     plan += [TopicSpec(topics.domain(name), 1, FOREVER) for name in catalogue().domains()]
     for member in members:
-        plan.append(TopicSpec(topics.outbox(member), 1, A_YEAR))
+        plan.append(TopicSpec(topics.outbox(member), 1, OUTBOX))
         plan.append(TopicSpec(topics.inbox(member), 1, FOREVER))
     return plan + list(extra)

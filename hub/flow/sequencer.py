@@ -66,15 +66,6 @@ def read_input(message: Message) -> Input:
     )
 
 
-def batches(groups: Sequence[Sequence[Written]]) -> list[list[Written]]:
-    """Groups joined to batches of a size Kafka likes; the entries of one input never part."""
-    weights = [Outgoing(None, b"".join(written.value for written in group), []) for group in groups]
-    return [
-        [written for group in groups[start:end] for written in group]
-        for start, end in cut(weights, BATCH_BYTES)
-    ]
-
-
 async def run_sequencer(
     bootstrap: str, alliance: Alliance, rules: Rules, stop: asyncio.Event, instance: str = "1"
 ) -> None:
@@ -110,18 +101,24 @@ async def _lead(
         return
     reader.seek(topics.LEDGER_IN, state.next_input)
     log.info("leading", seq=state.head.seq, next_input=state.next_input, void=log_read.replay.void)
-    unconfirmed: list[tuple[Awaitable[int], int]] = []
+    unconfirmed = await _append(writer, log_read.replay.rest())
     while not stop.is_set() and generation == listener.generation:
         messages = await reader.batch(10 if unconfirmed else 500, BATCH)
         groups = [apply(state, read_input(message), rules) for message in messages]
         end = await _confirm(unconfirmed, end)
-        unconfirmed = [
-            (await writer.send_whole(topics.LEDGER_ENTRIES, _outgoing(batch)), len(batch))
-            for batch in batches(groups)
-        ]
+        unconfirmed = await _append(writer, [written for group in groups for written in group])
         if messages:
             log.info("sequenced", events=len(messages), seq=state.head.seq)
     await _confirm(unconfirmed, end)
+
+
+async def _append(writer: Writer, written: Sequence[Written]) -> list[tuple[Awaitable[int], int]]:
+    """Send in batches of a size Kafka likes; what one input released may be cut, a successor writes the rest first."""
+    records = [Outgoing(item.entry.subject.encode(), item.value, []) for item in written]
+    return [
+        (await writer.send_whole(topics.LEDGER_ENTRIES, records[start:end]), end - start)
+        for start, end in cut(records, BATCH_BYTES)
+    ]
 
 
 async def _confirm(unconfirmed: list[tuple[Awaitable[int], int]], end: int) -> int:
@@ -139,7 +136,3 @@ async def _confirm(unconfirmed: list[tuple[Awaitable[int], int]], end: int) -> i
             )
         end += count
     return end
-
-
-def _outgoing(batch: Sequence[Written]) -> list[Outgoing]:
-    return [Outgoing(written.entry.subject.encode(), written.value, []) for written in batch]

@@ -7,8 +7,9 @@ follow in the same group. Replaying the same inputs gives byte-identical entries
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hub.domain.reasons import Outcome, Reason
 from hub.errors import LedgerCorrupt
@@ -28,9 +29,15 @@ from hub.ledger.state import (
     waits_for_version,
 )
 from schemas.codec import encode
-from schemas.records import Entry
+from schemas.records import Entry, Posting
 
 RULE_VERSION = 1
+DETAIL_CHARS = 1000  # of a refusal; it quotes fields, which are as long as a member likes
+POSTINGS_CHARS = (
+    500_000  # of all names in the postings of an entry, which must fit one Kafka message
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,26 @@ def judge(state: State, item: Input, rules: Rules) -> Verdict:
             f"{envelope.subject} is at version {last} of member {envelope.member}, "
             f"the event says {envelope.aggregate_version}; it waits for version {missing}",
         )
-    return rules[item.event_type](item.event, state)
+    verdict = rules[item.event_type](item.event, state)
+    size = _size(verdict.postings) if isinstance(verdict, Applied) else 0
+    if size > POSTINGS_CHARS:
+        return Rejected(
+            Reason.TOO_LARGE,
+            f"the postings of this event have {size} characters, at most {POSTINGS_CHARS} fit an entry; "
+            "split the event or use shorter ids",
+        )
+    return verdict
+
+
+def _size(postings: Iterable[Posting]) -> int:
+    return sum(
+        50
+        + len(posting.source)
+        + len(posting.destination)
+        + len(posting.unit)
+        + len(posting.pending_id or "")
+        for posting in postings
+    )
 
 
 def apply(state: State, item: Input, rules: Rules) -> list[Written]:
@@ -175,7 +201,7 @@ def _enter(
         published_at=_time(item.published_ms),
         outcome=outcome.value,
         reason=None if isinstance(verdict, Applied) else verdict.reason.value,
-        detail="" if isinstance(verdict, Applied) else verdict.detail,
+        detail="" if isinstance(verdict, Applied) else verdict.detail[:DETAIL_CHARS],
         refers_to=refers_to,
         rule_version=RULE_VERSION,
         effective_at=envelope.occurred_at,
@@ -200,4 +226,4 @@ def _outcome(verdict: Verdict) -> Outcome:
 
 
 def _time(millis: int) -> datetime:
-    return datetime.fromtimestamp(millis / 1000, UTC)
+    return _EPOCH + timedelta(milliseconds=millis)

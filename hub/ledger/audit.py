@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from hub.domain.quantities import TOLERANCE_MILLI
 from hub.domain.things import Recognition
@@ -41,16 +42,16 @@ class Audit:
     types: Counter[str] = field(default_factory=Counter)
     _seq: int = 0
     _input: int = -1
-    _ledger_at: float = 0.0
+    _ledger_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     _decided: dict[str, int] = field(default_factory=dict)
 
     def see(self, entry: Entry) -> None:
         """Check one entry in log order."""
         self.outcomes[entry.outcome] += 1
         self.types[entry.event_type] += 1
-        if entry.seq != self._seq + 1 or entry.ledger_at.timestamp() <= self._ledger_at:
+        if entry.seq != self._seq + 1 or entry.ledger_at <= self._ledger_at:
             self._breach("I5", f"entry {entry.seq} follows {self._seq}")
-        self._seq, self._ledger_at = entry.seq, entry.ledger_at.timestamp()
+        self._seq, self._ledger_at = entry.seq, entry.ledger_at
         if entry.input_index == 0:
             if entry.input_offset != self._input + 1:
                 self._breach(

@@ -9,12 +9,28 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from hub.errors import LedgerCorrupt
+from schemas.codec import UnknownSchema, Unreadable, decode
 from schemas.records import Entry
 
 
 def entry_hash(value: bytes) -> bytes:
     """Hash of a log record: SHA-256 over a zero byte and the framed entry, the leaf hash of RFC 6962."""
     return hashlib.sha256(b"\x00" + value).digest()
+
+
+def read_entry(value: bytes | None) -> Entry | None:
+    """The entry of a log record, or None for anything else: that is void like an entry that extends nothing.
+
+    Raises `LedgerCorrupt` for a schema of a newer hub: to call it void would hide all that follow.
+    """
+    try:
+        record = decode(value or b"")
+    except UnknownSchema as error:
+        raise LedgerCorrupt(f"ledger.entries was written by a newer hub: {error}") from error
+    except Unreadable:
+        return None
+    return record if isinstance(record, Entry) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,23 +7,30 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from hub.errors import LedgerCorrupt
 from hub.ledger.apply import Written, apply
-from hub.ledger.head import GENESIS, Head
+from hub.ledger.head import GENESIS, Head, read_entry
 from hub.ledger.state import Input, Rules, State
-from schemas.codec import decode
+from schemas.codec import Unreadable, decode
 from schemas.envelope import to_millis
 from schemas.records import Entry
 
 
 def input_of(entry: Entry) -> Input:
-    """The input that an entry accounts for, from the entry alone."""
+    """The input that an entry accounts for, from the entry alone. Raises `LedgerCorrupt` when it holds no event."""
+    try:
+        event: Any = decode(entry.event)
+    except Unreadable as error:
+        raise LedgerCorrupt(f"entry {entry.seq} holds no event: {error}") from error
+    if not hasattr(event, "envelope"):
+        raise LedgerCorrupt(f"entry {entry.seq} holds a {event.EVENT}, which is no member's event")
     return Input(
         offset=entry.input_offset,
         timestamp_ms=to_millis(entry.ledger_at),
-        event=decode(entry.event),
-        event_type=entry.event_type,
+        event=event,
+        event_type=event.EVENT,
         value=entry.event,
         key_id=entry.key_id,
         signature=entry.signature,
@@ -50,13 +57,9 @@ class Replay:
         Raises `LedgerCorrupt`, naming the entry and the first field that differs, when an accepted entry is not what
         the rules make of its event.
         """
-        entry = decode(value)
-        if not isinstance(entry, Entry):
-            raise LedgerCorrupt(
-                f"ledger.entries holds a {type(entry).__name__}; only entries belong there"
-            )
-        head = self.head.extended_by(entry, value)
-        if head is None:
+        entry = read_entry(value)
+        head = self.head.extended_by(entry, value) if entry else None
+        if entry is None or head is None:
             self.void += 1
             return None
         if not self._expected:
@@ -71,9 +74,9 @@ class Replay:
         self.head = head
         return entry
 
-    def is_whole(self) -> bool:
-        """Whether the last input's entries are all there. They are written as one batch, so they should be."""
-        return not self._expected
+    def rest(self) -> list[Written]:
+        """Entries of the last input that are not there yet: its writer died between two batches. Write them first."""
+        return list(self._expected)
 
 
 def _difference(found: Entry, wanted: Entry) -> str:

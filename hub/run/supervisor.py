@@ -6,6 +6,7 @@ The parts know nothing of each other or of this; in production systemd or an orc
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -15,10 +16,12 @@ from pathlib import Path
 
 import structlog
 
+from hub.broker.kafka import command_line
 from hub.errors import HubError
 
 log = structlog.get_logger("supervisor")
 
+PIDS = "pids.json"
 STOP_WITHIN_S = 20.0
 RESTARTS = 5  # in a row, each sooner than STEADY_S after its start; then the part is given up
 STEADY_S = 20.0
@@ -65,6 +68,11 @@ class Supervisor:
         await self._spawn(part)
         self._watchers.append(asyncio.create_task(self._watch(part)))
 
+    def _remember(self) -> None:
+        """Keep the process ids, so that a later run can stop what this one left behind if it is killed itself."""
+        pids = [part.process.pid for part in self.parts.values() if part.process is not None]
+        (self.folder / PIDS).write_text(json.dumps(pids), encoding="utf-8")
+
     async def _spawn(self, part: Part) -> None:
         with part.log_file.open("ab") as output:
             part.process = await asyncio.create_subprocess_exec(
@@ -76,6 +84,7 @@ class Supervisor:
                 start_new_session=True,  # Ctrl-C reaches us alone; we stop the parts in order
             )
         part.started_at = asyncio.get_running_loop().time()
+        self._remember()
 
     async def _watch(self, part: Part) -> None:
         while part.process is not None:
@@ -125,11 +134,28 @@ class Supervisor:
                 await part.process.wait()
         if not names:
             await asyncio.gather(*self._watchers, return_exceptions=True)
+            (self.folder / PIDS).unlink(missing_ok=True)
 
     def pid(self, name: str) -> int | None:
         """The process id of a running part."""
         process = self.parts[name].process
         return process.pid if process is not None and process.returncode is None else None
+
+
+def stop_leftovers(folder: Path) -> list[int]:
+    """Stop parts that a killed supervisor left running under this folder; return their process ids.
+
+    A process id is only used when its command line is still one of ours.
+    """
+    try:
+        pids: list[int] = json.loads((folder / PIDS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    ours = [pid for pid in pids if " -m hub " in command_line(pid)]
+    for pid in ours:
+        os.kill(pid, signal.SIGTERM)
+    (folder / PIDS).unlink(missing_ok=True)
+    return ours
 
 
 def tail(path: Path, lines: int = 5) -> str:

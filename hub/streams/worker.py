@@ -163,7 +163,10 @@ def _input(app: faust.App, topics: Iterable[str]) -> TopicT:
 async def _read_from(app: faust.App, places: dict[Partition, int]) -> None:
     """Move the consumer, and the group's committed offsets with it: Faust is about to seek to those.
 
-    It does not seek to a committed 0, hence both.
+    It does not seek to a committed 0, hence both. And it starts to fetch before it seeks, lets messages through to the
+    agents, clears their queues after the seek, and discards what the seek brings again: single messages were lost
+    (measured, about one start in five under load). With the flow suspended none gets through before the queues are
+    cleared; Faust resumes it then.
     """
     consumer: Any = app.consumer  # its abstract type lacks both calls
     assigned = consumer.assignment()
@@ -171,6 +174,7 @@ async def _read_from(app: faust.App, places: dict[Partition, int]) -> None:
     await consumer._commit(mine)
     for tp, offset in mine.items():
         await consumer.seek(tp, offset)
+    app.flow_control.suspend()
     log.info("reading_from", offsets={f"{tp.topic}/{tp.partition}": at for tp, at in mine.items()})
 
 

@@ -18,6 +18,7 @@ import aiokafka
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from connectors.sdk.state import State, Taken
 from connectors.sdk.testing import (
     OFFERING_MAPPING,
     Case,
@@ -270,5 +271,29 @@ def test_a_campus_that_is_down_slows_nobody_else_in_the_process(world):
             await until(lambda: len(there.campuses[down].told) == 300)
             assert await end(process) == 0
             await until(lambda: there.hub.heartbeats[-1].state == "stopped")
+
+    asyncio.run(story())
+
+
+def test_an_inbox_made_anew_is_shown_and_not_skipped(world):
+    """Someone deleted the broker's disk: going on from the new start could skip a decision, so a person must look."""
+    there = world(2)
+    lost, well = there.campuses
+    state = State(there.folders[0] / "state.db")
+    state.commit_inbox(Taken(position=999, seq=999), 0)
+    state.close()
+
+    async def story():
+        async with there.hub.working():
+            there.campuses[well].happen(20)
+            process = await there.start()
+            await until(lambda: len(there.campuses[well].told) == 20)
+            await until(
+                lambda: any(b.state == "failed" and b.member == lost for b in there.hub.heartbeats)
+            )
+            assert await end(process) == 0
+        beat = next(b for b in there.hub.heartbeats if b.state == "failed")
+        assert "has no offset 999 any more" in beat.reason
+        assert beat.inbox_position == 999
 
     asyncio.run(story())

@@ -39,7 +39,8 @@ async def topics_for(bootstrap: str) -> Names:
     """A set of topics of this test alone."""
     names = Names(f"t{uuid.uuid4().hex[:12]}.")
     compacted = {"cleanup.policy": "compact"}
-    specs = [TopicSpec(name, 1) for name in names.inputs]
+    # Kept for ever as in the plan: the timestamps below are old enough for Kafka to delete at once.
+    specs = [TopicSpec(name, 1, {"retention.ms": "-1"}) for name in names.inputs]
     specs += [TopicSpec(name, 1, compacted) for name in (names.activity, names.rates)]
     specs += [TopicSpec(*topic) for topic in streams_topics(names)]
     await apply(bootstrap, specs)

@@ -21,8 +21,9 @@ from hub.flow.admission import GROUP as ADMISSION_GROUP
 from hub.store import tables
 from hub.store.fold import fold
 from hub.store.queries import Reader
+from schemas import topics
 from schemas.members import Alliance, load_alliance
-from tests.support.readmodel import START, FakeKafka, alliance_day, sample_broker
+from tests.support.readmodel import START, FakeKafka, alliance_day, heartbeat, sample_broker, taken
 
 ROOT = Path(__file__).parents[2]
 
@@ -271,3 +272,19 @@ def test_every_answer_forbids_foreign_content(app: Starlette) -> None:
         policy = get(app, path).headers["content-security-policy"]
         assert policy.startswith("default-src 'self';")
         assert "unsafe" not in policy
+
+
+def test_what_campuses_write_is_shown_as_text(
+    tmp_path: Path, alliance: Alliance, kafka: FakeKafka
+) -> None:
+    """A connector's words reach operators' browsers; they must not become markup there."""
+    engine = tables.open_engine(f"sqlite:///{tmp_path / 'hub.db'}")
+    try:
+        tables.prepare(engine)
+        beat = heartbeat("10610", "degraded", "<img src=x> `<b>` \"'&", START)
+        fold(engine, {}, taken(topics.HEARTBEATS, [beat]))
+        page = get(build_app(Reader(engine), alliance, kafka, lambda: START), "/").text
+        assert "&lt;img src=x&gt; <code>&lt;b&gt;</code>" in page
+        assert "<img src=x>" not in page
+    finally:
+        engine.dispose()

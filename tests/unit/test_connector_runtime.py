@@ -5,12 +5,26 @@ import sqlite3
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from connectors.http_poll.conformance import changes
 from connectors.reference.conformance import both_ways
+from connectors.sdk.contract import Item
 from connectors.sdk.expressions import compile_path
+from connectors.sdk.outgoing import Mapper
 from connectors.sdk.state import Mapped, Outgoing, State
-from connectors.sdk.testing import THEM, US, FakeHub, Rig, offering_row, their_request
+from connectors.sdk.testing import (
+    START,
+    THEM,
+    US,
+    FakeHub,
+    Rig,
+    offering_row,
+    their_request,
+    write_alliance,
+    write_folder,
+)
 from schemas.signing import new_signer
 
 
@@ -133,6 +147,19 @@ def test_a_refusal_ends_an_event_and_is_told_once(tmp_path):
     asyncio.run(story())
 
 
+def test_a_ledger_number_taken_before_is_not_brought_again(rig):
+    """Campuses should recognize repeats; those that cannot are safe all the same while we remember."""
+
+    async def story():
+        rig.hub.repeats = True
+        request = their_request(1)
+        await rig.hub.deliver(US, request, rig.signers[THEM])
+        assert await rig.life(settled(rig))
+        assert rig.case.transport.offered.count(request.envelope.event_id) == 1
+
+    asyncio.run(story())
+
+
 def test_an_event_that_nobody_vouches_for_is_parked_until_the_key_is_known(rig):
     """The hub delivers; it must not be able to invent another university's decision."""
 
@@ -208,6 +235,49 @@ def test_a_page_is_stored_whole_or_not_at_all(tmp_path):
         state.commit_page("campus", "7", Mapped(events=[good, bad]), 0)
     assert state.cursor("campus") is None
     assert state.unsent(10) == []
+    state.close()
+
+
+def test_an_event_id_used_for_another_event_is_shown(tmp_path):
+    """It would otherwise vanish behind the first one."""
+    state = State(tmp_path / "state.db")
+    one = Outgoing("1", "offering.changed", "member.10611.out", b"k", b"v", [])
+    assert state.commit_page("campus", "1", Mapped(events=[one]), 0) == 1
+    assert state.commit_page("campus", "1", Mapped(events=[one]), 0) == 0
+    assert state.parked() == []
+    state.commit_page("campus", "2", Mapped(events=[replace(one, value=b"w")]), 0)
+    assert [row.brief for row in state.parked()] == [
+        "offering.changed reuses the id of another event"
+    ]
+    state.close()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(
+    data=JSON,
+    field=st.sampled_from(["id", "eventId", "at", "version", "titles", "start", "credits"]),
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_record_whatever_its_shape_holds_up_the_next_one(tmp_path, data, field):
+    """Campus systems send what they like; a record passes or is parked, and the page is stored."""
+    write_alliance(tmp_path)
+    config = write_folder(tmp_path, changes())
+    state = State(":memory:")
+    mapper = Mapper(config.sources[0], config.signer, state)
+    rows = [data, offering_row(1) | {field: data}, offering_row(2)]
+    page = mapper.page([Item(row, str(number)) for number, row in enumerate(rows)], START)
+    assert page.events[-1].event_id == offering_row(2)["eventId"]
+    assert len(page.events) + len(page.parked) == 3
+    state.commit_page("campus", "2", page, 0)
+    assert state.cursor("campus") == "2"
     state.close()
 
 

@@ -86,8 +86,9 @@ def _final(
             f"case {case.recognition_id}: outcome {event.outcome}, total {credits_text(recognized)}, "
             f"positive mappings {' + '.join(map(credits_text, listed)) or '0'}; make the three agree",
         )
-    used = [award_id for mapping in mappings for award_id in mapping.award_ids]
-    if len(set(used)) != len(used) or not set(used) <= set(case.award_ids):
+    named_ids = [award_id for mapping in mappings for award_id in mapping.award_ids]
+    used = set(named_ids)
+    if len(used) != len(named_ids) or not used <= set(case.award_ids):
         return Rejected(
             Reason.DUPLICATE_CREDIT,
             f"case {case.recognition_id} maps an award twice or one that is not in the case; map each of its awards once",
@@ -100,7 +101,7 @@ def _final(
             f"at most {credits_text(mapped + TOLERANCE_MILLI)} are allowed",
         )
     positive = event.outcome in _POSITIVE
-    postings = _settle(awards, recognized if positive else 0, set(used), view)
+    postings = _settle(awards, recognized if positive else 0, used, view)
     if positive:
         postings.append(
             move(

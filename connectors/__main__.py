@@ -1,0 +1,5 @@
+"""`python -m connectors`: the same as `alliance connector`."""
+
+from connectors.sdk.cli import app
+
+app()

@@ -1,0 +1,157 @@
+"""A campus's records to signed events: which mapping, encoded once, signed once.
+
+Owns what happens between a source's page and the outbox. No network; storage only to look up what a collection's
+record held before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from connectors.sdk.config import SourceConfig
+from connectors.sdk.contract import Item, Permanent
+from connectors.sdk.expressions import MISSING, compile_path
+from connectors.sdk.kafka import MAX_EVENT_BYTES
+from connectors.sdk.mapping import EventMapping
+from connectors.sdk.state import Mapped, Outgoing, Parked, Seen, State
+from schemas import envelope, topics
+from schemas.codec import encode, schema_of
+from schemas.records import Envelope, Record
+from schemas.signing import Signer
+
+# What data of any shape can raise in a mapping that expected another. The record is parked, the rest flows.
+_SURPRISES = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
+
+def envelope_of(record: Record) -> Envelope:
+    """The envelope of a member's event. Raises `Permanent` for a record of the hub, which has none."""
+    found = getattr(record, "envelope", None)
+    if not isinstance(found, Envelope):
+        said = f"{record.EVENT} where a member's event belongs"
+        raise Permanent(f"{said}; tell the hub's operators", said)
+    return found
+
+
+def event_of(record: Record, signer: Signer) -> Outgoing:
+    """The record as it will be published, byte for byte. Raises `Permanent` when it cannot be."""
+    about = envelope_of(record)
+    try:
+        value = encode(record)
+    except _SURPRISES as error:
+        said = f"{record.EVENT}: does not encode"
+        raise Permanent(f"{said}: {error}; correct the mapping", said) from error
+    if len(value) > MAX_EVENT_BYTES:
+        raise Permanent(
+            f"{record.EVENT} {about.event_id}: {len(value)} bytes, at most {MAX_EVENT_BYTES} fit; map less text",
+            f"{record.EVENT}: too large",
+        )
+    return Outgoing(
+        event_id=about.event_id,
+        event=record.EVENT,
+        topic=topics.outbox(about.member),
+        key=about.partition_key.encode(),
+        value=value,
+        headers=envelope.event_headers(about, schema_of(value), signer.key_id, signer.sign(value)),
+    )
+
+
+class Mapper:
+    """One source's records to events. `state` None forgets what was seen (dry run)."""
+
+    def __init__(self, source: SourceConfig, signer: Signer, state: State | None) -> None:
+        self._source = source
+        self._signer = signer
+        self._state = state
+        self._select = compile_path(source.table.select) if source.table.select else None
+        self._key = compile_path(source.table.changes.key) if source.table.changes else None
+        self._fresh: dict[str, Seen] = {}  # of this page: not yet in the state
+
+    def page(self, items: Sequence[Item], now: datetime) -> Mapped:
+        """What a page comes to, nothing stored. Records parked in an earlier life that pass now are mended."""
+        self._fresh.clear()
+        mapped = Mapped()
+        before = self._state.parked_ids("map") if self._state else set()
+        for item in items:
+            try:
+                event, seen = self.event(item, now)
+            except Permanent as error:
+                payload = {"source": self._source.name, "origin": item.origin, "data": item.data}
+                mapped.parked.append(
+                    Parked("map", self._id(item), str(error), error.brief, payload)
+                )
+                continue
+            mapped.events += [event] if event else []
+            mapped.seen += [seen] if seen else []
+            mapped.mended += [self._id(item)] if before and self._id(item) in before else []
+        return mapped
+
+    def event(self, item: Item, now: datetime) -> tuple[Outgoing | None, Seen | None]:
+        """The item's event (None: nothing to tell, by a named rule). Raises `Permanent`."""
+        try:
+            return self._event(item, now)
+        except _SURPRISES as error:
+            said = f"source.{self._source.name}: a record of unexpected shape"
+            raise Permanent(
+                f"{said}: {type(error).__name__}: {error}; correct the mapping or select", said
+            ) from error
+
+    def _event(self, item: Item, now: datetime) -> tuple[Outgoing | None, Seen | None]:
+        mapping = self._mapping(item)
+        if mapping is None:
+            return None, None
+        if self._key is None:
+            return event_of(mapping.record(item.data), self._signer), None
+        seen, data = self._changed(item, now)
+        if seen is None:
+            return None, None
+        event = event_of(mapping.record(data), self._signer)
+        self._fresh[seen.key] = seen
+        return event, seen
+
+    def _id(self, item: Item) -> str:
+        """Under what name a record is parked: where it stands, or in a collection its key."""
+        key = self._key(item.data) if self._key else MISSING
+        return f"{self._source.name}:{item.origin if key in (MISSING, None) else key}"
+
+    def _mapping(self, item: Item) -> EventMapping | None:
+        if self._select is None:
+            return self._source.mappings[""]
+        value = self._select(item.data)
+        if value in self._source.table.ignore:
+            return None
+        found = self._source.mappings.get(value) if isinstance(value, str) else None
+        if found is None:
+            at = f"source.{self._source.name}"
+            raise Permanent(
+                f"{at}: {self._source.table.select} is {value!r}, which no mapping names; "
+                f"add it to [{at}.mappings] or to ignore",
+                f"{at}: no mapping for this kind of record",
+            )
+        return found
+
+    def _changed(self, item: Item, now: datetime) -> tuple[Seen | None, Any]:
+        """What a collection's record holds now, if that is not what it held before."""
+        key = self._key(item.data) if self._key else MISSING
+        if key is MISSING or key is None:
+            said = f"source.{self._source.name}: a record without its key"
+            raise Permanent(f"{said}; correct changes.key", said)
+        key = str(key)
+        digest = hashlib.sha256(json.dumps(item.data, sort_keys=True).encode()).digest()
+        before = self._fresh.get(key)
+        if before is None and self._state is not None:
+            before = self._state.seen(self._source.name, key)
+        if before is not None and before.hash == digest:
+            return None, None
+        number = before.version + 1 if before else 1
+        name = f"{self._signer.key_id}/{self._source.name}/{key}/{number}/{digest.hex()}"
+        change = {
+            "eventId": str(uuid.uuid5(uuid.NAMESPACE_URL, name)),
+            "version": number,
+            "at": envelope.rfc3339(now),
+        }
+        return Seen(key, digest, number), {**item.data, "_change": change}

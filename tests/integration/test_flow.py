@@ -1,0 +1,330 @@
+"""The path of value on a real broker: bad input, crashes, and two sequencers at once.
+
+One broker of our own and one ledger for all tests here, each going on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import random
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
+
+from hub.bench.workload import Maker, Signed, make_cases, offerings, waves
+from hub.events import rules
+from hub.flow import sequencer
+from hub.flow.admission import EVENT_BYTES
+from hub.ledger.replay import Replay
+from schemas import topics
+from schemas.catalogue import catalogue
+from schemas.codec import decode, encode
+from schemas.envelope import SIGNATURE
+from tests.support.broker import private_broker
+from tests.support.flow import ALLIANCE, SIGNERS, STRANGER, Sent, sent, signed_bytes
+from tests.support.flow_kafka import (
+    PARTS,
+    Hub,
+    assert_told_once,
+    dead_letters,
+    hub,
+    publish,
+    read,
+    told,
+)
+from tests.support.ledger import HOME, HOST, MEMBERS, OTHER, Ledger
+
+pytestmark = pytest.mark.kafka
+
+CRASH_EVENTS = 2000
+
+
+@pytest.fixture(scope="module")
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A broker whose ledger topics are ours alone."""
+    with private_broker(tmp_path_factory.mktemp("flow-broker")) as found:
+        yield found.bootstrap
+
+
+def ids(messages: list[Sent]) -> list[str]:
+    return [decode(m.value or b"").envelope.event_id for m in messages]  # type: ignore[union-attr]
+
+
+def test_bad_input_has_its_named_end_and_the_next_good_event_goes_through(
+    own_broker: str, tmp_path: Path
+) -> None:
+    """Whatever a member sends: a reason, a message in its inbox, and no one held up."""
+    asyncio.run(_bad_input(own_broker, tmp_path))
+
+
+async def _bad_input(bootstrap: str, folder: Path) -> None:
+    desk = Ledger()
+    good = iter(
+        sent(desk.record("offering.changed", host=HOST, offering_id=f"good-{number}"))
+        for number in range(100)
+    )
+    hub_record = struct.pack(">bI", 0, catalogue().schema_id(catalogue().newest["ledger.entry"]))
+    offering = sent(desk.record("offering.changed", host=HOST, offering_id="bad", id="bad"))
+    stolen = Ledger().record("offering.changed", host=OTHER, offering_id="stolen")
+    stranger = Ledger().record("offering.changed", host="99999", offering_id="strange")
+    of_home = Ledger().record("enrollment.requested", home=HOME, host=HOST, by=HOST)
+    bad: list[tuple[str, Sent]] = [
+        ("UNREADABLE", offering.but(value=b"\xde\xad\xbe\xef")),
+        ("UNREADABLE", offering.but(value=None)),
+        ("UNREADABLE", signed_bytes((offering.value or b"")[:-4], HOST)),
+        ("SCHEMA_UNKNOWN", signed_bytes(struct.pack(">bI", 0, 4711) + b"x", HOST)),
+        ("SCHEMA_INVALID", signed_bytes(hub_record + b"x", HOST)),
+        ("SIGNATURE_INVALID", offering.with_header(SIGNATURE, None)),
+        ("SIGNATURE_INVALID", offering.with_header(SIGNATURE, bytes(64))),
+        ("SIGNATURE_INVALID", sent(desk.record("offering.changed", host=HOST), STRANGER)),
+        ("NOT_WRITER", sent(of_home)),
+        ("NOT_WRITER", sent(stolen).but(topic=topics.outbox(HOST))),
+        ("UNKNOWN_MEMBER", sent(stranger, SIGNERS[HOST]).but(topic=topics.outbox(HOST))),
+        ("KEY_MISMATCH", offering.but(key=b"other")),
+        ("TOO_LARGE", sent(desk.record("offering.changed", host=HOST, offering_id="big", discipline_code="x" * EVENT_BYTES))),
+        ("UNREADABLE", Sent(topics.outbox(HOST), b"k" * 300_000, b"v" * 200_000, [("h", b"x" * 400_000)])),
+    ]  # fmt: skip
+    mixed: list[Sent] = []
+    after: list[str] = []
+    for _, message in bad:
+        following = next(good)
+        mixed += [message, following]
+        after += ids([following])
+    async with hub(bootstrap, folder, *PARTS) as running:
+        offsets = await publish(bootstrap, mixed)
+        await running.settled(after)
+        outcomes, refusals = await told(bootstrap, HOST)
+        letters = await dead_letters(bootstrap)
+        for (reason, message), offset in zip(bad, offsets[::2], strict=True):
+            refusal, letter = refusals[offset], letters[topics.outbox(HOST), offset]
+            assert (refusal.outcome, refusal.reason, refusal.seq) == ("refused", reason, None)
+            assert letter.reason == reason
+            assert refusal.developer_message == letter.developer_message != ""
+            assert refusal.user_message_zh
+            assert refusal.user_message_en
+            assert refusal.next_actor in ("it", "office")
+            if len(message.value or b"") <= EVENT_BYTES:
+                assert letter.value == message.value
+        assert len(refusals) == len(bad)
+        assert all([o.outcome for o in outcomes[event]] == ["applied"] for event in after)
+        assert ids([offering])[0] not in outcomes, "what was refused is not in the ledger"
+
+        await _packed(bootstrap, running, next(good))
+        await _ledger_refusals(bootstrap, running, desk, good)
+        await assert_told_once(running)
+
+
+async def _packed(bootstrap: str, running: Hub, good: Sent) -> None:
+    """A small batch on the wire, a large one unpacked: what the hub could not pass on is not taken from the member."""
+    record = Ledger().record(
+        "offering.changed", host=HOST, offering_id="packed", discipline_code="x" * 3_000_000
+    )
+    message = sent(record)
+    client = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, compression_type="gzip", max_request_size=20_000_000
+    )
+    assert len(gzip.compress(message.value or b"")) < 100_000
+    await client.start()
+    try:
+        with pytest.raises(MessageSizeTooLargeError):
+            await client.send_and_wait(message.topic, message.value, key=message.key)
+        small = await client.send_and_wait(
+            good.topic, good.value, key=good.key, headers=good.headers, timestamp_ms=1
+        )
+    finally:
+        await client.stop()
+    await running.settled(ids([good]))
+    stored = (await read(bootstrap, good.topic))[small.offset]
+    assert stored.timestamp_ms > 1_700_000_000_000, "the broker's time, not the member's"
+
+
+async def _ledger_refusals(
+    bootstrap: str, running: Hub, desk: Ledger, good: Iterator[Sent]
+) -> None:
+    """What admission lets in and the rules do not, each with a good event behind it."""
+    offer = desk.record("offering.changed", host=HOST, offering_id="calculus", capacity=1)
+    await publish(bootstrap, [sent(offer)])
+    await running.settled([offer.envelope.event_id])
+    facts: dict[str, Any] = {"home": HOME, "host": HOST, "offering_id": "calculus"}
+    requests = [
+        desk.record("enrollment.requested", enrollment_id=name, student_id="s", **facts)
+        for name in ("e1", "e2")
+    ]
+    early = desk.record("enrollment.requested", enrollment_id="e3", student_id="s", home=HOME, host=HOST,
+                        offering_id="later")  # fmt: skip
+    await publish(bootstrap, [sent(record) for record in (*requests, early)])
+    await running.settled([record.envelope.event_id for record in (*requests, early)])
+
+    def decided(name: str, **said: Any) -> Any:
+        return desk.record("enrollment.decided", enrollment_id=name, **facts, **said)
+
+    first = decided("e1", decision="accepted", decides=1)
+    expected: list[tuple[str, str | None, Any]] = [
+        ("applied", None, first),
+        ("rejected", "ILLEGAL_TRANSITION", decided("e1", decision="accepted", decides=1)),
+        ("rejected", "QUOTA_EXCEEDED", decided("e2", decision="accepted", decides=1)),
+        ("rejected", "STALE_VERSION", decided("e2", decision="denied", decides=7)),
+        ("rejected", "STALE_VERSION", decided("e2", decision="denied", decides=1, version=1)),
+        ("parked", "VERSION_GAP", decided("e2", decision="denied", decides=1, version=9)),
+        ("duplicate", "SAME_EVENT", first),
+        ("conflict", "SAME_ID_OTHER_CONTENT", decided("e2", decision="denied", decides=1, id=first.envelope.event_id)),
+    ]  # fmt: skip
+    mixed = [m for _, _, record in expected for m in (sent(record), next(good))]
+    offsets = await publish(bootstrap, mixed)
+    await running.settled(ids(mixed))
+    outcomes, _ = await told(bootstrap, HOST)
+    by_offset = {o.source_offset: o for held in outcomes.values() for o in held}
+    for (outcome, reason, _), offset in zip(expected, offsets[::2], strict=True):
+        found = by_offset[offset]
+        assert (found.outcome, found.reason) == (outcome, reason), found.developer_message
+        assert reason is None or (found.developer_message and found.user_message_zh)
+        assert by_offset[offset + 1].outcome == "applied", "the good event behind it"
+
+    late = desk.record("offering.changed", host=HOST, offering_id="later")
+    await publish(bootstrap, [sent(late)])
+    await running.settled([late.envelope.event_id])
+    outcomes, _ = await told(bootstrap, HOME)
+    assert [o.outcome for o in outcomes[early.envelope.event_id]] == ["parked", "applied"]
+
+
+def workload(seed: int, cases: int) -> list[Signed]:
+    """Signed events of whole cases, in an order in which each member's own stay in order."""
+    maker = Maker(SIGNERS, seed)
+    made = make_cases(MEMBERS, cases, seed)
+    numbered = [
+        type(case)(case.number + seed * 100_000, case.home, case.host, f"offering-{case.host}")
+        for case in made
+    ]
+    return [event for _, wave in waves(maker, numbered) for event in wave]
+
+
+def as_sent(event: Signed) -> Sent:
+    return Sent(topics.outbox(event.member), event.key, event.value, event.headers)
+
+
+async def assert_applied_once(running: Hub, events: list[Signed]) -> None:
+    """Nothing lost, nothing doubled: each event took effect exactly once, whatever was repeated on the way."""
+    _, entries = await running.replayed()
+    wanted = {event.event_id for event in events}
+    applied = Counter(
+        e.event_id for e in entries if e.outcome == "applied" and e.event_id in wanted
+    )
+    assert set(applied.values()) == {1}
+    assert applied.keys() == wanted
+    others = {e.outcome for e in entries if e.event_id in wanted and e.outcome != "applied"}
+    assert others <= {"parked", "duplicate"}
+
+
+def test_kills_at_random_lose_nothing_and_double_nothing(own_broker: str, tmp_path: Path) -> None:
+    """kill -9 of admission, sequencer and delivery while 2,000 events run."""
+    asyncio.run(_kills(own_broker, tmp_path))
+
+
+async def _kills(bootstrap: str, folder: Path) -> None:
+    rng = random.Random(20)
+    events = offerings(Maker(SIGNERS, 1), MEMBERS) + workload(2, CRASH_EVENTS // 6)
+    async with hub(bootstrap, folder, *PARTS) as running:
+        sending = asyncio.create_task(
+            publish(bootstrap, [as_sent(event) for event in events], slices=80)
+        )
+        kills = 0
+        while not sending.done() or kills < 9:
+            await asyncio.sleep(rng.uniform(0.5, 3.0))
+            running.kill(PARTS[kills % 3] if kills < 6 else rng.choice(PARTS))
+            kills += 1
+        await sending
+        await running.settled(event.event_id for event in events)
+        await assert_applied_once(running, events)
+        await assert_told_once(running)
+        assert sum(part.kills for part in running.supervisor.parts.values()) >= 6
+
+
+def test_a_second_sequencer_stands_by_and_takes_over(own_broker: str, tmp_path: Path) -> None:
+    """The group gives the one partition to one of them; when that one dies, to the other."""
+    asyncio.run(_take_over(own_broker, tmp_path))
+
+
+async def _take_over(bootstrap: str, folder: Path) -> None:
+    events = workload(3, 20)
+    async with hub(bootstrap, folder, "admission", "delivery") as running:
+        await running.start("sequencer", "1")
+        await running.start("sequencer", "2")
+        log = running.supervisor.folder
+
+        def leading() -> list[str]:
+            return [
+                name
+                for name in ("sequencer.1", "sequencer.2")
+                if '"leading"' in (log / f"{name}.log").read_text()
+            ]
+
+        await running.until("one leads", leading)
+        half = len(events) // 2
+        await publish(bootstrap, [as_sent(event) for event in events[:half]])
+        await running.settled(event.event_id for event in events[:half])
+        (first,) = leading()
+        await running.supervisor.stop(first)
+        await publish(bootstrap, [as_sent(event) for event in events[half:]])
+        await running.settled(event.event_id for event in events)
+        assert len(leading()) == 2
+        await assert_applied_once(running, events)
+        await assert_told_once(running)
+
+
+def test_two_sequencers_at_once_are_harmless(
+    own_broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A zombie in a group of its own: both append, readers take the first that fits, the log stays dense."""
+    monkeypatch.setattr(sequencer, "GROUP", "hub.sequencer.zombie")
+    asyncio.run(_zombie(own_broker, tmp_path))
+
+
+async def _zombie(bootstrap: str, folder: Path) -> None:
+    events = workload(4, 60)
+    async with hub(bootstrap, folder, *PARTS) as running:
+        stop = asyncio.Event()
+        zombie = asyncio.create_task(
+            sequencer.run_sequencer(bootstrap, ALLIANCE, rules(), stop, "zombie")
+        )
+        try:
+            await publish(bootstrap, [as_sent(event) for event in events], slices=12)
+            await running.settled(event.event_id for event in events)
+        finally:
+            stop.set()
+            await zombie
+        found, _ = await running.replayed()
+        records = await read(bootstrap, topics.LEDGER_ENTRIES)
+        assert len(records) == found.state.head.seq + found.replay.void
+        assert found.replay.void > 0, "they never met; the test proved nothing"
+        await assert_applied_once(running, events)
+        await assert_told_once(running)
+
+
+def test_a_slip_in_the_log_topic_is_void(own_broker: str, tmp_path: Path) -> None:
+    """Someone wrote junk into ledger.entries by hand: no reader stops, and none takes it."""
+    asyncio.run(_junk(own_broker, tmp_path))
+
+
+async def _junk(bootstrap: str, folder: Path) -> None:
+    events = workload(5, 4)
+    async with hub(bootstrap, folder, *PARTS) as running:
+        await publish(bootstrap, [as_sent(event) for event in events[:12]])
+        await running.settled(event.event_id for event in events[:12])
+        before, entries = await running.replayed()
+        again = encode(entries[-1])
+        junk = [Sent(topics.LEDGER_ENTRIES, None, value, []) for value in (b"junk", again)]
+        await publish(bootstrap, junk)
+        await publish(bootstrap, [as_sent(event) for event in events[12:]])
+        await running.settled(event.event_id for event in events)
+        found, _ = await running.replayed()
+        assert found.replay.void >= before.replay.void + 2
+        await assert_applied_once(running, events)
+        await assert_told_once(running)
+        assert isinstance(found.replay, Replay)

@@ -1,0 +1,219 @@
+"""The path of value as real processes on a real broker, and what a test sends and reads there."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hub.events import rules
+from hub.flow.delivery import deliveries
+from hub.flow.kafka import Message, Outgoing, plain_reader, producer
+from hub.flow.log import Replayed, replay_log
+from hub.ledger.audit import Audit
+from hub.run.supervisor import Supervisor, alliance_command
+from hub.run.topics_cli import apply_all
+from schemas import topics
+from schemas.catalogue import catalogue
+from schemas.codec import decode
+from schemas.envelope import KIND, LEDGER_SEQ, header
+from schemas.records import DeadLetter, Entry, Outcome
+from tests.support.flow import ALLIANCE, Sent, alliance_toml
+
+PARTS = ("admission", "sequencer", "delivery")
+PATIENCE_S = 120.0  # machines of CI are slow, and a killed member of a group is missed for 6 s
+
+
+@dataclass(slots=True)
+class Hub:
+    """Running parts of the hub on one broker, each under its own instance name."""
+
+    bootstrap: str
+    folder: Path
+    supervisor: Supervisor
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    async def start(self, part: str, instance: str = "1") -> None:
+        """A part as its own process, kept running."""
+        command = ["/usr/bin/env", f"ALLIANCE_INSTANCE={instance}", *alliance_command("run", part)]
+        await self.supervisor.start(f"{part}.{instance}", command)
+
+    def kill(self, part: str, instance: str = "1") -> None:
+        """SIGKILL; the supervisor starts it again."""
+        self.supervisor.kill(f"{part}.{instance}")
+
+    async def until(
+        self, what: str, done: Callable[[], object], within_s: float = PATIENCE_S
+    ) -> None:
+        """Wait for a condition (sync or async), or fail naming it with the ends of the logs."""
+        give_up = time.monotonic() + within_s
+        while True:
+            found = done()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return
+            self.supervisor.raise_if_failed()
+            if time.monotonic() > give_up:
+                logs = "\n".join(
+                    f"{path.name}: {path.read_text(errors='replace')[-1500:]}"
+                    for path in sorted(self.supervisor.folder.glob("*.log"))
+                )
+                raise AssertionError(f"not within {within_s:.0f} s: {what}\n{logs}")
+            await asyncio.sleep(0.2)
+
+    async def replayed(self) -> tuple[Replayed, list[Entry]]:
+        """The whole log, recomputed and audited, signatures included; fails on any breach."""
+        audit, entries = Audit(ALLIANCE.verifier()), []
+
+        def see(entry: Entry) -> None:
+            audit.see(entry)
+            entries.append(entry)
+
+        found = await replay_log(self.bootstrap, frozenset(ALLIANCE.members), rules(), see=see)
+        breaches = audit.finish(found.state)
+        assert not breaches, breaches
+        assert found.replay.rest() == []
+        return found, entries
+
+    async def settled(self, event_ids: Iterable[str]) -> None:
+        """Wait until each event has an outcome in the ledger and all inboxes are told of the whole log."""
+        wanted = set(event_ids)
+
+        async def all_decided() -> bool:
+            _, entries = await self.replayed()
+            return wanted <= {entry.event_id for entry in entries}
+
+        await self.until(f"{len(wanted)} events are decided", all_decided)
+
+        async def all_told() -> bool:
+            _, entries = await self.replayed()
+            told = await self.newest_seqs()
+            return all(told[topic] >= seq for topic, seq in last_seqs(entries).items())
+
+        await self.until("all inboxes are told", all_told)
+
+    async def newest_seqs(self) -> dict[str, int]:
+        found = {}
+        for topic in outputs():
+            seqs = [seq_of(message) for message in await read(self.bootstrap, topic)]
+            found[topic] = max((seq for seq in seqs if seq is not None), default=0)
+        return found
+
+
+@asynccontextmanager
+async def hub(bootstrap: str, folder: Path, *parts: str) -> AsyncIterator[Hub]:
+    """Topics, and these parts running; all stopped at the end. `folder` keeps their logs."""
+    alliance_file = _configuration(folder)
+    await apply_all(bootstrap, alliance_file)
+    supervisor = Supervisor(
+        folder / "log",
+        {
+            "ALLIANCE_FILE": str(alliance_file),
+            "ALLIANCE_BOOTSTRAP": bootstrap,
+            "ALLIANCE_STATE": str(folder),
+        },
+    )
+    running = Hub(bootstrap, folder, supervisor)
+    try:
+        for part in parts:
+            await running.start(part)
+        yield running
+    finally:
+        await supervisor.stop()
+
+
+def _configuration(folder: Path) -> Path:
+    path = folder / "alliance.toml"
+    path.write_text(alliance_toml(), encoding="utf-8")
+    return path
+
+
+async def publish(bootstrap: str, messages: Sequence[Sent], slices: int = 1) -> list[int]:
+    """Append to the outboxes, in order within each; returns the offsets. In slices, with a breath between them."""
+    offsets: list[int] = []
+    size = max(1, -(-len(messages) // slices))
+    async with producer(bootstrap, "test") as writer:
+        for start in range(0, len(messages), size):
+            part = messages[start : start + size]
+            acks = [
+                (await writer.send_whole(m.topic, [Outgoing(m.key, m.value, m.headers)]))  # type: ignore[arg-type]
+                for m in part
+            ]
+            offsets += await asyncio.gather(*acks)
+            if slices > 1:
+                await asyncio.sleep(0.25)
+    return offsets
+
+
+async def read(bootstrap: str, topic: str) -> list[Message]:
+    """All of a topic's only partition."""
+    async with plain_reader(bootstrap, [(topic, 0)], "test") as reader:
+        end, found = await reader.end(topic), list[Message]()
+        while not found or found[-1].offset + 1 < end:
+            if end == 0:
+                break
+            found += await reader.batch(200, 5000)
+        return found
+
+
+async def dead_letters(bootstrap: str) -> dict[tuple[str, int], DeadLetter]:
+    """Dead letters by topic and offset of the message they are about."""
+    letters = [decode(m.value or b"") for m in await read(bootstrap, topics.DEAD_LETTERS)]
+    return {(d.source_topic, d.source_offset): d for d in letters if isinstance(d, DeadLetter)}
+
+
+async def told(bootstrap: str, member: str) -> tuple[dict[str, list[Outcome]], dict[int, Outcome]]:
+    """What a member was told of its own: outcomes by event id, in order; refusals by offset in its outbox."""
+    outcomes: dict[str, list[Outcome]] = {}
+    refusals: dict[int, Outcome] = {}
+    for message in await read(bootstrap, topics.inbox(member)):
+        kind = header(message.headers, KIND)
+        if kind == b"event":
+            continue
+        record = decode(message.value or b"")
+        assert isinstance(record, Outcome)
+        if kind == b"refusal":
+            refusals[record.source_offset] = record
+        else:
+            outcomes.setdefault(record.event_id, []).append(record)
+    return outcomes, refusals
+
+
+def seq_of(message: Message) -> int | None:
+    raw = header(message.headers, LEDGER_SEQ)
+    return int(raw) if raw else None
+
+
+def outputs() -> list[str]:
+    """All topics that delivery writes."""
+    return [
+        *(topics.inbox(member) for member in ALLIANCE.members),
+        *(topics.domain(name) for name in catalogue().domains()),
+    ]
+
+
+def expected(entries: Iterable[Entry]) -> dict[str, list[tuple[int, bytes]]]:
+    """What each output must hold after these entries: seq and value, in order."""
+    found: dict[str, list[tuple[int, bytes]]] = {topic: [] for topic in outputs()}
+    for entry in entries:
+        for topic, message in deliveries(entry, ALLIANCE.members):
+            found[topic].append((entry.seq, message.value))
+    return found
+
+
+def last_seqs(entries: Iterable[Entry]) -> dict[str, int]:
+    return {topic: held[-1][0] if held else 0 for topic, held in expected(entries).items()}
+
+
+async def assert_told_once(running: Hub) -> None:
+    """Each output holds what the log says it should, each number once and in order, and nothing else."""
+    _, entries = await running.replayed()
+    wanted = expected(entries)
+    for topic in outputs():
+        messages = await read(running.bootstrap, topic)
+        held = [(seq, m.value) for m in messages if (seq := seq_of(m)) is not None]
+        assert held == wanted[topic], f"{topic} differs"
