@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.sdk.config import FILE, Config, load_config
+from connectors.sdk.contract import Transient
 from connectors.sdk.kafka import Inbox, Incoming, Message
 from connectors.sdk.outgoing import envelope_of, event_of
 from connectors.sdk.runtime import Connector
@@ -137,8 +138,6 @@ class FakeHub:
 
     async def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Take messages one by one: a kill may come between any two."""
-        from connectors.sdk.contract import Transient
-
         self.fuse.point("before publish")
         await asyncio.sleep(0)
         if self.down:

@@ -11,6 +11,7 @@ import random
 import struct
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
-from hub.bench.workload import Maker, Signed, make_cases, offerings, waves
+from hub.bench.workload import Maker, make_cases, waves
 from hub.events import rules
 from hub.flow import sequencer
 from hub.flow.admission import EVENT_BYTES
@@ -194,25 +195,27 @@ async def _ledger_refusals(
     assert [o.outcome for o in outcomes[early.envelope.event_id]] == ["parked", "applied"]
 
 
-def workload(seed: int, cases: int) -> list[Signed]:
-    """Signed events of whole cases, in an order in which each member's own stay in order."""
-    maker = Maker(SIGNERS, seed)
-    made = make_cases(MEMBERS, cases, seed)
-    numbered = [
-        type(case)(case.number + seed * 100_000, case.home, case.host, f"offering-{case.host}")
-        for case in made
+def workload(seed: int, cases: int) -> list[Sent]:
+    """Signed events of whole cases with their own offerings, each member's own in order."""
+    rooms = [
+        Ledger().record("offering.changed", host=host, offering_id=f"{seed}-{host}", capacity=10_000,
+                        id=f"offering-{seed}-{host}")
+        for host in MEMBERS
+    ]  # fmt: skip
+    made = [
+        replace(case, number=case.number + seed * 100_000, offering_id=f"{seed}-{case.host}")
+        for case in make_cases(MEMBERS, cases, seed)
     ]
-    return [event for _, wave in waves(maker, numbered) for event in wave]
+    signed = [event for _, wave in waves(Maker(SIGNERS, seed), made) for event in wave]
+    return [sent(room) for room in rooms] + [
+        Sent(topics.outbox(event.member), event.key, event.value, event.headers) for event in signed
+    ]
 
 
-def as_sent(event: Signed) -> Sent:
-    return Sent(topics.outbox(event.member), event.key, event.value, event.headers)
-
-
-async def assert_applied_once(running: Hub, events: list[Signed]) -> None:
+async def assert_applied_once(running: Hub, events: list[Sent]) -> None:
     """Nothing lost, nothing doubled: each event took effect exactly once, whatever was repeated on the way."""
     _, entries = await running.replayed()
-    wanted = {event.event_id for event in events}
+    wanted = set(ids(events))
     applied = Counter(
         e.event_id for e in entries if e.outcome == "applied" and e.event_id in wanted
     )
@@ -229,18 +232,16 @@ def test_kills_at_random_lose_nothing_and_double_nothing(own_broker: str, tmp_pa
 
 async def _kills(bootstrap: str, folder: Path) -> None:
     rng = random.Random(20)
-    events = offerings(Maker(SIGNERS, 1), MEMBERS) + workload(2, CRASH_EVENTS // 6)
+    events = workload(2, CRASH_EVENTS // 6)
     async with hub(bootstrap, folder, *PARTS) as running:
-        sending = asyncio.create_task(
-            publish(bootstrap, [as_sent(event) for event in events], slices=80)
-        )
+        sending = asyncio.create_task(publish(bootstrap, events, slices=80))
         kills = 0
         while not sending.done() or kills < 9:
             await asyncio.sleep(rng.uniform(0.5, 3.0))
             running.kill(PARTS[kills % 3] if kills < 6 else rng.choice(PARTS))
             kills += 1
         await sending
-        await running.settled(event.event_id for event in events)
+        await running.settled(ids(events))
         await assert_applied_once(running, events)
         await assert_told_once(running)
         assert sum(part.kills for part in running.supervisor.parts.values()) >= 6
@@ -267,12 +268,12 @@ async def _take_over(bootstrap: str, folder: Path) -> None:
 
         await running.until("one leads", leading)
         half = len(events) // 2
-        await publish(bootstrap, [as_sent(event) for event in events[:half]])
-        await running.settled(event.event_id for event in events[:half])
+        await publish(bootstrap, events[:half])
+        await running.settled(ids(events[:half]))
         (first,) = leading()
         await running.supervisor.stop(first)
-        await publish(bootstrap, [as_sent(event) for event in events[half:]])
-        await running.settled(event.event_id for event in events)
+        await publish(bootstrap, events[half:])
+        await running.settled(ids(events))
         assert len(leading()) == 2
         await assert_applied_once(running, events)
         await assert_told_once(running)
@@ -294,8 +295,8 @@ async def _zombie(bootstrap: str, folder: Path) -> None:
             sequencer.run_sequencer(bootstrap, ALLIANCE, rules(), stop, "zombie")
         )
         try:
-            await publish(bootstrap, [as_sent(event) for event in events], slices=12)
-            await running.settled(event.event_id for event in events)
+            await publish(bootstrap, events, slices=12)
+            await running.settled(ids(events))
         finally:
             stop.set()
             await zombie
@@ -315,14 +316,14 @@ def test_a_slip_in_the_log_topic_is_void(own_broker: str, tmp_path: Path) -> Non
 async def _junk(bootstrap: str, folder: Path) -> None:
     events = workload(5, 4)
     async with hub(bootstrap, folder, *PARTS) as running:
-        await publish(bootstrap, [as_sent(event) for event in events[:12]])
-        await running.settled(event.event_id for event in events[:12])
+        await publish(bootstrap, events[:12])
+        await running.settled(ids(events[:12]))
         before, entries = await running.replayed()
         again = encode(entries[-1])
         junk = [Sent(topics.LEDGER_ENTRIES, None, value, []) for value in (b"junk", again)]
         await publish(bootstrap, junk)
-        await publish(bootstrap, [as_sent(event) for event in events[12:]])
-        await running.settled(event.event_id for event in events)
+        await publish(bootstrap, events[12:])
+        await running.settled(ids(events))
         found, _ = await running.replayed()
         assert found.replay.void >= before.replay.void + 2
         await assert_applied_once(running, events)

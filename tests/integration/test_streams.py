@@ -49,13 +49,15 @@ async def topics_for(bootstrap: str) -> Names:
 
 @asynccontextmanager
 async def worker(bootstrap: str, names: Names) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A worker process; killed at the end if it still runs."""
+    """A worker process, from where it listens to signals; killed at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.support.streams_worker", bootstrap, names.prefix),
         cwd=ROOT,
-        stdout=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
     )
     try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
         yield process
     finally:
         if process.returncode is None:
@@ -188,9 +190,7 @@ async def _killed_and_dropped(bootstrap: str, seed: int) -> None:
                 await asyncio.sleep(rng.random())
                 process.kill()
         async with worker(bootstrap, names) as process:
-            before = len(watch.published)  # a worker publishes what it has before it reads on
-            done = all_counted(told, names)
-            await watch.until(lambda newest: len(watch.published) > before and done(newest))
+            await watch.until(all_counted(told, names))
             assert await stopped(process) == 0
     _check_published(watch, told, names)
     per_member = sum(isinstance(item, MemberActivity) for item in watch.published) / len(MEMBERS)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.events import rules
 from hub.flow.delivery import deliveries
-from hub.flow.kafka import Message, Outgoing, plain_reader, producer
+from hub.flow.kafka import Message, Outgoing, newest_seqs, plain_reader, producer
 from hub.flow.log import Replayed, replay_log
 from hub.ledger.audit import Audit
+from hub.ledger.head import GENESIS, Head, read_entry
 from hub.run.supervisor import Supervisor, alliance_command
 from hub.run.topics_cli import apply_all
 from schemas import topics
@@ -34,7 +35,9 @@ class Hub:
     bootstrap: str
     folder: Path
     supervisor: Supervisor
-    env: Mapping[str, str] = field(default_factory=dict)
+    _entries: list[Entry] = field(default_factory=list)
+    _head: Head = GENESIS
+    _next: int = 0
 
     async def start(self, part: str, instance: str = "1") -> None:
         """A part as its own process, kept running."""
@@ -80,28 +83,32 @@ class Hub:
         return found, entries
 
     async def settled(self, event_ids: Iterable[str]) -> None:
-        """Wait until each event has an outcome in the ledger and all inboxes are told of the whole log."""
+        """Wait until each event has an outcome in the ledger and all outputs are told of the whole log."""
         wanted = set(event_ids)
 
-        async def all_decided() -> bool:
-            _, entries = await self.replayed()
-            return wanted <= {entry.event_id for entry in entries}
+        async def decided() -> bool:
+            await self._read_on()
+            return wanted <= {entry.event_id for entry in self._entries}
 
-        await self.until(f"{len(wanted)} events are decided", all_decided)
+        await self.until(f"{len(wanted)} events are decided", decided)
 
-        async def all_told() -> bool:
-            _, entries = await self.replayed()
-            told = await self.newest_seqs()
-            return all(told[topic] >= seq for topic, seq in last_seqs(entries).items())
+        async def told_all() -> bool:
+            await self._read_on()
+            async with plain_reader(self.bootstrap, [(t, 0) for t in outputs()], "test") as reader:
+                told = await newest_seqs(reader, outputs())
+            return all(told[topic] >= seq for topic, seq in last_seqs(self._entries).items())
 
-        await self.until("all inboxes are told", all_told)
+        await self.until("all outputs are told", told_all)
 
-    async def newest_seqs(self) -> dict[str, int]:
-        found = {}
-        for topic in outputs():
-            seqs = [seq_of(message) for message in await read(self.bootstrap, topic)]
-            found[topic] = max((seq for seq in seqs if seq is not None), default=0)
-        return found
+    async def _read_on(self) -> None:
+        """Take new records of the log through the reading rule, without recomputing them."""
+        for message in await read(self.bootstrap, topics.LEDGER_ENTRIES, self._next):
+            self._next = message.offset + 1
+            entry = read_entry(message.value)
+            head = self._head.extended_by(entry, message.value or b"") if entry else None
+            if entry and head:
+                self._head = head
+                self._entries.append(entry)
 
 
 @asynccontextmanager
@@ -149,14 +156,14 @@ async def publish(bootstrap: str, messages: Sequence[Sent], slices: int = 1) -> 
     return offsets
 
 
-async def read(bootstrap: str, topic: str) -> list[Message]:
-    """All of a topic's only partition."""
+async def read(bootstrap: str, topic: str, start: int = 0) -> list[Message]:
+    """All of a topic's only partition, from an offset on."""
     async with plain_reader(bootstrap, [(topic, 0)], "test") as reader:
         end, found = await reader.end(topic), list[Message]()
-        while not found or found[-1].offset + 1 < end:
-            if end == 0:
-                break
+        reader.seek(topic, start)
+        while start < end:
             found += await reader.batch(200, 5000)
+            start = found[-1].offset + 1 if found else start
         return found
 
 

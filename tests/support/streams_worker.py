@@ -4,6 +4,8 @@ import asyncio
 import signal
 import sys
 
+import structlog
+
 from hub.streams.plan import Names
 from hub.streams.worker import run_streams
 
@@ -12,8 +14,10 @@ async def main(bootstrap: str, prefix: str) -> None:
     """Run until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    print("ready", flush=True)  # noqa: T201 (whoever started it waits for this line)
     await run_streams(bootstrap, stop, Names(prefix))
 
 
 if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     asyncio.run(main(*sys.argv[1:3]))

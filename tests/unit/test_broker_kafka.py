@@ -4,6 +4,7 @@ import json
 import os
 import socket
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from typer.testing import CliRunner
@@ -12,6 +13,8 @@ from hub.broker import kafka
 from hub.broker.cli import app
 from hub.broker.doctor import Level, examine
 from hub.broker.errors import BrokerError, RungUnavailable
+from hub.broker.jars import Jars
+from hub.broker.java import Java
 from hub.broker.resolve import BrokerSettings, use_running
 
 
@@ -30,6 +33,20 @@ def remember(state: Path, **values: object) -> None:
 
 def settings(state: Path, **environ: str) -> BrokerSettings:
     return BrokerSettings.read({"PATH": "", "XDG_CACHE_HOME": str(state), **environ}, state=state)
+
+
+def failing_java(folder: Path) -> Java:
+    """A `java` that writes down what it was asked and fails."""
+    path = folder / "java"
+    path.write_text(f'#!/bin/sh\necho "$@" >>{folder}/arguments\nexit 1\n')
+    path.chmod(0o755)
+    return Java(path, "17", 17)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
 
 
 def test_a_reused_pid_is_never_stopped(tmp_path: Path) -> None:
@@ -52,6 +69,35 @@ def test_reset_deletes_even_what_it_cannot_read(tmp_path: Path) -> None:
     remember(tmp_path, surprise=True)
     kafka.reset(tmp_path)
     assert not kafka.broker_dir(tmp_path).exists()
+
+
+def test_a_cluster_id_that_begins_with_a_dash_is_no_option(tmp_path: Path) -> None:
+    """One random id in 64 does, and the formatter then asked for the missing value."""
+    java = failing_java(tmp_path)
+    remember(tmp_path, cluster_id="-JAAAAAAAAAAAAAAAAAAAA", bootstrap_port=free_port())
+    with pytest.raises(RungUnavailable, match=r"formatting .* failed"):
+        kafka.start(tmp_path, java, Jars(tmp_path, "4"), timeout_s=1)
+    assert "--cluster-id=-JAAAAAAAAAAAAAAAAAAAA" in (tmp_path / "arguments").read_text()
+
+
+def test_the_port_of_a_dying_broker_is_waited_for(tmp_path: Path) -> None:
+    """After kill -9 a process loses its command line first and its sockets a moment later."""
+    with socket.create_server(("127.0.0.1", 0)) as dying:
+        remember(tmp_path, bootstrap_port=dying.getsockname()[1])
+        Timer(0.3, dying.close).start()
+        with pytest.raises(RungUnavailable, match=r"formatting .* failed"):
+            kafka.start(tmp_path, failing_java(tmp_path), Jars(tmp_path, "4"), timeout_s=1)
+
+
+def test_the_port_of_another_program_is_not_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moving to another port would leave every configured client at the wrong door."""
+    monkeypatch.setattr(kafka, "PORT_FREE_WITHIN_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        remember(tmp_path, bootstrap_port=other.getsockname()[1])
+        with pytest.raises(RungUnavailable, match="is taken by another program"):
+            kafka.start(tmp_path, failing_java(tmp_path), Jars(tmp_path, "4"), timeout_s=1)
 
 
 def test_ports_lie_below_those_the_kernel_gives_to_clients() -> None:
@@ -97,9 +143,7 @@ def test_the_doctor_finds_nothing_to_run_and_says_what_to_install(tmp_path: Path
 
 def test_the_doctor_sees_a_port_taken_by_someone_else(tmp_path: Path) -> None:
     """Clients know the port, so the broker cannot quietly move to another."""
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
+    with socket.create_server(("127.0.0.1", 0)) as other:
         remember(tmp_path, bootstrap_port=other.getsockname()[1])
         ports = next(f for f in examine(settings(tmp_path)) if f.check == "ports")
     assert ports.level is Level.PROBLEM
