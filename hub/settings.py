@@ -21,7 +21,6 @@ class Settings:
     state: Path = field(default_factory=lambda: Path(".state"))  # ALLIANCE_STATE
     database: str = ""  # ALLIANCE_DATABASE, SQLAlchemy URL; empty: SQLite in the state folder
     http: str = "127.0.0.1:8700"  # ALLIANCE_HTTP, host:port of API and console
-    replication: int = 1  # ALLIANCE_REPLICATION, copies of each partition; 3 on a cluster
     instance: str = "1"  # ALLIANCE_INSTANCE, name of this process within its consumer group
 
     @property
@@ -41,16 +40,12 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     host, _, port = http.rpartition(":")
     if not host or not port.isdecimal():
         raise SettingsError(f"ALLIANCE_HTTP is {http!r}, wanted host:port such as 127.0.0.1:8700")
-    replication = env.get("ALLIANCE_REPLICATION", "1")
-    if not replication.isdecimal() or int(replication) < 1:
-        raise SettingsError(f"ALLIANCE_REPLICATION is {replication!r}, wanted a number such as 3")
     return Settings(
         alliance_file=Path(env.get("ALLIANCE_FILE", "alliance.toml")),
         bootstrap=env.get("ALLIANCE_BOOTSTRAP", ""),
         state=Path(env.get("ALLIANCE_STATE", ".state")),
         database=env.get("ALLIANCE_DATABASE", ""),
         http=http,
-        replication=int(replication),
         instance=env.get("ALLIANCE_INSTANCE", "1"),
     )
 

@@ -1,7 +1,7 @@
 """The Kafka headers of an event: CloudEvents 1.0 attributes (binary mode), key id and signature.
 
-The signed bytes hold the same facts; headers are for tools that route or show without decoding. Where the two
-disagree, the signed bytes are right and admission refuses the message.
+The signed bytes hold the same facts; headers are for tools that route or show without decoding. Nothing is decided by
+them: where the two disagree, the signed bytes are right.
 """
 
 from __future__ import annotations

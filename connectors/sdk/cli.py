@@ -142,7 +142,7 @@ def check_command(folder: Path = _DIR) -> None:
         if missing:
             raise ConfigError(
                 f"the broker at {config.kafka.bootstrap} has no {', '.join(missing)}; "
-                "the hub's operators run: alliance topics create"
+                "the hub's operators run: alliance topics apply"
             )
         return f"{config.kafka.bootstrap} has our topics"
 

@@ -30,9 +30,7 @@ from connectors.sdk.config import KafkaTable
 from connectors.sdk.contract import ConfigError, NoPermission, Transient
 from schemas.envelope import Headers
 
-MAX_EVENT_BYTES = (
-    900_000  # below the broker's default message.max.bytes of 1,048,588 with its headers
-)
+MAX_EVENT_BYTES = 256 * 1024  # admission takes no more
 _BATCH_BYTES = 512 * 1024
 _FEW = 20  # up to so many, messages of several connectors may share a batch (heartbeats have one topic)
 _BACKLOG = 2_000  # messages one campus may have waiting here before its partition is paused

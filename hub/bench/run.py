@@ -7,6 +7,8 @@ import json
 import os
 import platform
 import shutil
+import sys
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from hub.bench.workload import Case, Maker, Signed, make_cases, offerings, waves
 from hub.broker import admin
 from hub.broker.kafka import stop as stop_broker
 from hub.broker.resolve import Broker, BrokerSettings, resolve_broker
-from hub.flow.kafka import plain_reader, producer
+from hub.flow.kafka import Outgoing, Writer, plain_reader, producer
 from hub.flow.plan import topic_plan
 from hub.run.supervisor import Supervisor, alliance_command
 from hub.security.keys import keygen
@@ -28,7 +30,6 @@ from schemas.signing import load_signer
 
 STAGES = ("admission", "sequencer", "delivery")
 BASELINE_PARTITIONS = 4
-BASELINE_IN = "baseline.out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,39 +191,37 @@ async def _baseline(
     env: Mapping[str, str],
 ) -> dict[str, Any]:
     """The same signed events through `hub.bench.faust_baseline`, its own process."""
-    from hub.bench.faust_baseline import baseline_topics, command  # Faust is not for the hub's part
+    from hub.bench.faust_baseline import BaselineTopics  # Faust is not for the hub's part
 
+    names = BaselineTopics("", tuple(members))
+    await admin.apply(broker.bootstrap, [admin.TopicSpec(*spec) for spec in names.plan()])
     events = [event for _, wave in signed for event in wave]
-    await admin.apply(
-        broker.bootstrap,
-        [admin.TopicSpec(name, partitions) for name, partitions in baseline_topics(members)],
-    )
+    log_file = await asyncio.to_thread((folder / "log" / "baseline.log").open, "wb")
     async with producer(broker.bootstrap, "bench") as writer:
+        before = measure.cpu_of({"broker": broker.pid or 0})["broker"]
+        await _feed(writer, names.events, events)
         process = await asyncio.create_subprocess_exec(
-            *command(configuration, broker.bootstrap, len(events)),
+            sys.executable, "-P", "-m", "hub.bench.faust_baseline", broker.bootstrap,
+            "--alliance", str(configuration), "--expected", str(len(events)),
             stdout=asyncio.subprocess.PIPE,
-            stderr=(folder / "log" / "baseline.log").open("wb"),
+            stderr=log_file,
             env={**os.environ, **env},
-        )
+        )  # fmt: skip
         try:
-            if process.stdout is None:
-                raise measure.BenchStuck("the baseline has no output")
-            before = measure.cpu_of({"broker": broker.pid or 0})["broker"]
-            ready = await asyncio.wait_for(process.stdout.readline(), 60)
-            if b"ready" not in ready:
-                raise measure.BenchStuck(
-                    f"the baseline did not start; read {folder / 'log' / 'baseline.log'}"
-                )
-            await _feed(writer, events)
-            line = await asyncio.wait_for(process.stdout.readline(), measure.PATIENCE_S)
-            result: dict[str, Any] = json.loads(line)
-            used = measure.cpu_of({"broker": broker.pid or 0})["broker"] - before
+            output, _ = await asyncio.wait_for(process.communicate(), measure.PATIENCE_S)
         finally:
+            log_file.close()
             if process.returncode is None:
                 process.terminate()
-            await process.wait()
+                await process.wait()
+        used = measure.cpu_of({"broker": broker.pid or 0})["broker"] - before
+    if process.returncode:
+        raise measure.BenchStuck(
+            f"the baseline ended early; read {folder / 'log' / 'baseline.log'}"
+        )
+    result: dict[str, Any] = json.loads(output.splitlines()[-1])
     return {
-        "events": int(result["events"]),
+        "events": result["events"],
         "events_per_s": round(result["events"] / result["seconds"], 1),
         "cpu_us_per_event": {
             "worker": round(result["cpu_seconds"] / result["events"] * 1e6, 1),
@@ -231,11 +230,11 @@ async def _baseline(
     }
 
 
-async def _feed(writer: Any, events: Sequence[Signed]) -> None:
+async def _feed(writer: Writer, topic: str, events: Sequence[Signed]) -> None:
     """Spread the events over the partitions by key, as a keyed producer would."""
-    parts: dict[int, list[Any]] = {}
+    parts: dict[int, list[Outgoing]] = {}
     for event in events:
-        record = measure.by_member([event])[event.member][0]
-        parts.setdefault(sum(event.key) % BASELINE_PARTITIONS, []).append(record)
+        record = Outgoing(event.key, event.value, event.headers)
+        parts.setdefault(zlib.crc32(event.key) % BASELINE_PARTITIONS, []).append(record)
     for partition, records in parts.items():
-        await asyncio.gather(*await writer.send(BASELINE_IN, records, partition))
+        await asyncio.gather(*await writer.send(topic, records, partition))

@@ -138,7 +138,7 @@ async def _prepare(plan: Plan, broker: Broker, say: Callable[[str], None]) -> No
     if any(topic.name == topics.LEDGER_ENTRIES for topic in await describe(broker.bootstrap)):
         raise SettingsError(
             f"there is a ledger at {broker.bootstrap} already; the demo wants an empty cluster: "
-            "unset ALLIANCE_BOOTSTRAP, or name another"
+            "unset ALLIANCE_BOOTSTRAP, name another, or with Docker run: docker compose down --volumes"
         )
     changes = await apply_all(broker.bootstrap, configuration)
     say(f"created {len({change.topic for change in changes})} topics, published the schemas")

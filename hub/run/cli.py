@@ -64,7 +64,7 @@ async def _streams(
 ) -> None:
     from hub.streams.worker import run_streams
 
-    await run_streams(bootstrap, stop)
+    await run_streams(bootstrap, stop, instance=settings.instance)
 
 
 PARTS: dict[str, Part] = {

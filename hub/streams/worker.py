@@ -26,7 +26,7 @@ from schemas.codec import encode
 
 
 @contextmanager
-def _own_command_line() -> Iterator[None]:
+def own_command_line() -> Iterator[None]:
     """Hide our arguments: Faust reads `--datadir` and `-L` from the command line of whoever imports it."""
     arguments, sys.argv = sys.argv, sys.argv[:1]
     try:
@@ -35,7 +35,7 @@ def _own_command_line() -> Iterator[None]:
         sys.argv = arguments
 
 
-with _own_command_line():
+with own_command_line():
     import faust
     from faust.exceptions import ProducerSendError
     from faust.types import TP, StreamT, TopicT

@@ -23,6 +23,7 @@ from hub.bench.workload import Maker, make_cases, waves
 from hub.events import rules
 from hub.flow import sequencer
 from hub.flow.admission import EVENT_BYTES
+from hub.flow.kafka import REQUEST_BYTES
 from hub.ledger.replay import Replay
 from schemas import topics
 from schemas.catalogue import catalogue
@@ -257,13 +258,10 @@ async def _take_over(bootstrap: str, folder: Path) -> None:
     async with hub(bootstrap, folder, "admission", "delivery") as running:
         await running.start("sequencer", "1")
         await running.start("sequencer", "2")
-        log = running.supervisor.folder
 
         def leading() -> list[str]:
             return [
-                name
-                for name in ("sequencer.1", "sequencer.2")
-                if '"leading"' in (log / f"{name}.log").read_text()
+                name for name in ("sequencer.1", "sequencer.2") if running.said(name, "leading")
             ]
 
         await running.until("one leads", leading)
@@ -295,7 +293,8 @@ async def _zombie(bootstrap: str, folder: Path) -> None:
             sequencer.run_sequencer(bootstrap, ALLIANCE, rules(), stop, "zombie")
         )
         try:
-            await publish(bootstrap, events, slices=12)
+            await running.until("both lead", lambda: running.said("sequencer.1", "leading"))
+            await publish(bootstrap, events, slices=16)
             await running.settled(ids(events))
         finally:
             stop.set()
@@ -305,6 +304,37 @@ async def _zombie(bootstrap: str, folder: Path) -> None:
         assert len(records) == found.state.head.seq + found.replay.void
         assert found.replay.void > 0, "they never met; the test proved nothing"
         await assert_applied_once(running, events)
+        await assert_told_once(running)
+
+
+def test_one_input_may_release_more_than_kafka_takes_in_one_batch(
+    own_broker: str, tmp_path: Path
+) -> None:
+    """Forty large requests wait for one offering: all come free with one input, none of them halts the log."""
+    asyncio.run(_large_release(own_broker, tmp_path))
+
+
+async def _large_release(bootstrap: str, folder: Path) -> None:
+    desk = Ledger()
+    waiting = [
+        sent(
+            desk.record(
+                "enrollment.requested", enrollment_id=f"large-{number}", offering_id="large", home=HOME,
+                host=HOST, major_code="x" * 210_000, id=f"large-{number}",
+            )
+        )
+        for number in range(40)
+    ]  # fmt: skip
+    key = sent(desk.record("offering.changed", host=HOST, offering_id="large", id="large"))
+    assert sum(len(message.value or b"") for message in waiting) > REQUEST_BYTES
+    async with hub(bootstrap, folder, *PARTS) as running:
+        await publish(bootstrap, waiting)
+        await running.settled(ids(waiting))
+        await publish(bootstrap, [key])
+        await running.settled(ids([key]))
+        _, entries = await running.replayed()
+        assert [e.input_index for e in entries[-41:]] == list(range(41))
+        await assert_applied_once(running, [key, *waiting])
         await assert_told_once(running)
 
 

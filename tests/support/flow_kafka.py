@@ -48,6 +48,10 @@ class Hub:
         """SIGKILL; the supervisor starts it again."""
         self.supervisor.kill(f"{part}.{instance}")
 
+    def said(self, name: str, event: str) -> bool:
+        """Whether a part's log has a line of that event."""
+        return f'"{event}"' in (self.supervisor.folder / f"{name}.log").read_text(errors="replace")
+
     async def until(
         self, what: str, done: Callable[[], object], within_s: float = PATIENCE_S
     ) -> None:
