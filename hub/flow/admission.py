@@ -54,6 +54,8 @@ def check(message: Message, members: Collection[str], verifier: Verifier) -> Adm
     Framing and schema first, then the signature over the exact bytes, then the record, then who may write it.
     """
     owner = topics.owner(message.topic)
+    if message.fault:
+        return Refusal(Reason.UNREADABLE, message.fault)
     if message.value is None:
         return Refusal(
             Reason.UNREADABLE,

@@ -30,7 +30,7 @@ Partition: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A Kafka record as read. `timestamp_ms` is Kafka's, since 1970."""
+    """A Kafka record as read. `timestamp_ms` is Kafka's, since 1970. With a `fault`, nothing else of it could be read."""
 
     topic: str
     partition: int
@@ -39,6 +39,7 @@ class Message:
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +136,52 @@ def cut(records: Sequence[Outgoing], limit_bytes: int) -> list[tuple[int, int]]:
 class Reader:
     """A consumer that hands out batches in partition order."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, *, in_group: bool = False) -> None:
         self._client = client
+        self._in_group = in_group
+        self._next: dict[Any, int] = {}  # offset behind the last message handed out
 
     async def batch(self, timeout_ms: int, most: int) -> list[Message]:
         """The next messages, at most `most`; empty when none came within `timeout_ms`."""
-        found = await self._client.getmany(timeout_ms=timeout_ms, max_records=most)
-        return [
-            Message(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
-            for records in found.values()
-            for r in records
-        ]
+        try:
+            found = await self._client.getmany(timeout_ms=timeout_ms, max_records=most)
+        except UnicodeDecodeError:
+            return await self._one_by_one(most)
+        for tp, records in found.items():
+            self._next[tp] = records[-1].offset + 1
+        return [_message(record) for records in found.values() for record in records]
+
+    async def _one_by_one(self, most: int) -> list[Message]:
+        """The next messages, when aiokafka cannot read one of them: it takes header names for UTF-8, Kafka does not.
+
+        What it took and did not hand out is fetched again. The rest of a batch behind such a name is as unreadable.
+        """
+        for tp in self._client.assignment():
+            start = self._next.get(tp)
+            if start is None and self._in_group:
+                start = await self._client.committed(tp)
+            if start is None:
+                await self._client.seek_to_beginning(tp)
+            else:
+                self._client.seek(tp, start)
+        found: list[Message] = []
+        for tp in self._client.assignment():
+            while len(found) < most:
+                try:
+                    got = await self._client.getmany(tp, timeout_ms=200, max_records=1)
+                    messages = [_message(record) for record in got.get(tp, ())]
+                except UnicodeDecodeError as error:
+                    offset = await self._client.position(tp)
+                    self._client.seek(tp, offset + 1)
+                    fault = (
+                        f"a header name of its batch is not UTF-8 ({error}); name headers in ASCII"
+                    )
+                    messages = [Message(tp.topic, tp.partition, offset, 0, None, None, (), fault)]
+                if not messages:
+                    break
+                self._next[tp] = messages[-1].offset + 1
+                found += messages
+        return found
 
     async def end(self, topic: str, partition: int = 0) -> int:
         """The offset after the newest record."""
@@ -166,7 +202,9 @@ class Reader:
         return int((await self._client.beginning_offsets([tp]))[tp])
 
     def seek(self, topic: str, offset: int, partition: int = 0) -> None:
-        self._client.seek(TopicPartition(topic, partition), offset)
+        tp = TopicPartition(topic, partition)
+        self._client.seek(tp, offset)
+        self._next[tp] = offset
 
     async def position(self, topic: str, partition: int = 0) -> int:
         return int(await self._client.position(TopicPartition(topic, partition)))
@@ -199,6 +237,18 @@ class Reader:
             log.warning("commit_refused", why=str(error)[:200])
 
 
+def _message(record: Any) -> Message:
+    return Message(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        record.headers,
+    )
+
+
 @asynccontextmanager
 async def group_reader(
     bootstrap: str, topics: Iterable[str], group: str, instance: str, listener: Any | None = None
@@ -221,7 +271,7 @@ async def group_reader(
         client.subscribe(list(topics), listener=listener)
         await client.start()
         stack.push_async_callback(client.stop)
-        yield Reader(client)
+        yield Reader(client, in_group=True)
 
 
 @asynccontextmanager

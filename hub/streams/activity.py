@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from hub.errors import HubError
-from hub.ledger.head import GENESIS, Head
-from schemas.codec import Unreadable, decode, from_json, to_json
+from hub.ledger.head import GENESIS, Head, read_entry
+from schemas.codec import from_json, to_json
 from schemas.records import Entry, MemberActivity
 
 
@@ -36,9 +36,10 @@ def take(state: Activity, offset: int, value: bytes | None) -> tuple[Activity, s
     """Count the record at `offset` once. Also gives the member concerned, whose counts are to be published.
 
     A repeat leaves the state and still names the member, so that counts whose publication was lost go out again. A
-    void record moves the place and nothing else. Raises `StateBehind` when records in between are missing.
+    void record moves the place and nothing else. Raises `StateBehind` when records in between are missing, and
+    `LedgerCorrupt` for an entry of a newer hub.
     """
-    entry = _entry(value)
+    entry = read_entry(value)
     if offset < state.next_offset:
         known = entry is not None and entry.member in state.members
         return state, entry.member if entry is not None and known else None
@@ -52,14 +53,6 @@ def take(state: Activity, offset: int, value: bytes | None) -> tuple[Activity, s
     if entry is None or head is None:
         return passed, None
     return fold(replace(passed, head=head), entry), entry.member
-
-
-def _entry(value: bytes | None) -> Entry | None:
-    try:
-        record = decode(value or b"")
-    except Unreadable:
-        return None
-    return record if isinstance(record, Entry) else None
 
 
 def fold(state: Activity, entry: Entry) -> Activity:

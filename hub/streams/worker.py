@@ -56,8 +56,8 @@ def build_app(
 ) -> faust.App:
     """The app with its agents, not started. `instance` names this process within the group.
 
-    `failed` is called when a processor cannot go on; the app must then be stopped. What it had in hand is not
-    acknowledged.
+    `failed` is called when a processor cannot go on; it stands still then, with what it had in hand unacknowledged, and
+    the app must be stopped.
     """
     names = names or Names()
     app = faust.App(
@@ -80,12 +80,12 @@ def build_app(
         producer_request_timeout=30.0,
         table_standby_replicas=0,
     )
-    register(app, names, failed or _raise)
+    register(app, names, failed or _note)
     return app
 
 
-def _raise(error: Exception) -> None:
-    raise error
+def _note(error: Exception) -> None:
+    log.error("processor_failed", exc_info=error)
 
 
 def register(app: faust.App, names: Names, failed: Failed) -> None:
@@ -120,6 +120,7 @@ def register(app: faust.App, names: Names, failed: Failed) -> None:
             count = counts.get(message.topic) or rates.from_bytes(
                 rates_table.data.get(message.topic.encode())
             )
+            _note_missing(count, message.topic, message.partition, message.offset)
             counts[message.topic] = rates.fold(
                 count,
                 message.topic,
@@ -152,6 +153,13 @@ def register(app: faust.App, names: Names, failed: Failed) -> None:
         await _process(app, stream, count_rates, failed)
 
 
+def _note_missing(count: rates.Count | None, topic: str, partition: int, offset: int) -> None:
+    """Kafka may rightly have deleted messages that were never counted, so this is said and not refused."""
+    expected = count.next_offsets.get(partition, 0) if count else offset
+    if offset > expected:
+        log.warning("messages_missing", topic=topic, expected_offset=expected, offset=offset)
+
+
 def _table(app: faust.App, name: str) -> Table:
     return app.Table(name, partitions=1, key_type=bytes, value_type=bytes)
 
@@ -165,12 +173,15 @@ async def _read_from(app: faust.App, places: dict[Partition, int]) -> None:
 
     It does not seek to a committed 0, hence both. And it starts to fetch before it seeks, lets messages through to the
     agents, clears their queues after the seek, and discards what the seek brings again: single messages were lost
-    (measured, about one start in five under load). With the flow suspended none gets through before the queues are
+    (measured, 3 of 40 starts under load). With the flow suspended none gets through before the queues are
     cleared; Faust resumes it then.
     """
     consumer: Any = app.consumer  # its abstract type lacks both calls
     assigned = consumer.assignment()
     mine = {TP(*partition): at for partition, at in places.items() if TP(*partition) in assigned}
+    if not mine:
+        log.info("standing_by")
+        return
     await consumer._commit(mine)
     for tp, offset in mine.items():
         await consumer.seek(tp, offset)

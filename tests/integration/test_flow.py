@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.record._crc32c import crc as crc32c
 
 from hub.bench.workload import Maker, make_cases, waves
 from hub.events import rules
@@ -119,6 +120,7 @@ async def _bad_input(bootstrap: str, folder: Path) -> None:
         assert ids([offering])[0] not in outcomes, "what was refused is not in the ledger"
 
         await _packed(bootstrap, running, next(good))
+        await _handmade(bootstrap, running, good)
         await _ledger_refusals(bootstrap, running, desk, good)
         await assert_told_once(running)
 
@@ -145,6 +147,39 @@ async def _packed(bootstrap: str, running: Hub, good: Sent) -> None:
     await running.settled(ids([good]))
     stored = (await read(bootstrap, good.topic))[small.offset]
     assert stored.timestamp_ms > 1_700_000_000_000, "the broker's time, not the member's"
+
+
+async def _handmade(bootstrap: str, running: Hub, good: Iterator[Sent]) -> None:
+    """A header name that is no UTF-8, as a client in C may write it: Kafka takes it, Python clients raise."""
+    before, behind, after = next(good), next(good), next(good)
+    await publish(bootstrap, [before])
+    client = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await client.start()
+    try:
+        batch = client.create_batch()
+        batch.append(timestamp=None, key=b"k", value=b"v", headers=[("NAME", b"x")])
+        batch.append(timestamp=None, key=behind.key, value=behind.value, headers=behind.headers)
+        build = batch._build
+
+        def built() -> bytes:
+            return with_checksum(bytes(build()).replace(b"NAME", b"\xff\xfe\xff\xfe"))
+
+        batch._build = built
+        first = (await (await client.send_batch(batch, topics.outbox(HOST), partition=0))).offset
+    finally:
+        await client.stop()
+    await publish(bootstrap, [after])
+    await running.settled(ids([before, after]))
+    outcomes, refusals = await told(bootstrap, HOST)
+    for offset in (first, first + 1):
+        assert refusals[offset].reason == "UNREADABLE"
+        assert "not UTF-8" in refusals[offset].developer_message
+    assert [o.outcome for o in outcomes[ids([after])[0]]] == ["applied"]
+
+
+def with_checksum(batch: bytes) -> bytes:
+    """A record batch (format 2) with its CRC-32C made right: over all from the attributes on, at byte 17."""
+    return batch[:17] + struct.pack(">I", crc32c(batch[21:])) + batch[21:]
 
 
 async def _ledger_refusals(

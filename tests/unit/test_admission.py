@@ -82,6 +82,15 @@ def test_a_message_without_value_is_refused() -> None:
     assert_refused(sent(offering()).but(value=None), "UNREADABLE", "no value", "correction")
 
 
+def test_what_the_kafka_client_could_not_read_is_refused_with_its_words() -> None:
+    """The rest of the message is unknown; its place is not."""
+    found = check(
+        replace(sent(offering()).at(), fault="a header name is not UTF-8"), MEMBERS, VERIFIER
+    )
+    assert isinstance(found, Refusal)
+    assert (found.reason, found.detail) == ("UNREADABLE", "a header name is not UTF-8")
+
+
 @pytest.mark.parametrize("value", [b"", b"\0", b"hello", b'{"json": true}', b"\1\0\0\0\1x"])
 def test_bytes_without_the_frame_are_refused(value: bytes) -> None:
     """Signed or not."""

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.errors import LedgerCorrupt
 from hub.ledger.head import GENESIS
 from hub.streams import activity
 from hub.streams.activity import EMPTY, Activity, StateBehind, take
@@ -112,6 +113,12 @@ def test_a_void_record_names_nobody() -> None:
     assert take(state, 3, b"noise") == (replace(state, next_offset=4), None)
     assert take(state, 3, None) == (replace(state, next_offset=4), None)
     assert take(EMPTY, 0, encode(next(iter(read(values).members.values()))))[1] is None
+
+
+def test_an_entry_of_a_newer_hub_stops_the_count() -> None:
+    """Passed over as void it would make everything after it void too, and the counts would stand still in silence."""
+    with pytest.raises(LedgerCorrupt, match="newer hub"):
+        take(EMPTY, 0, b"\0" + (2**31).to_bytes(4, "big"))
 
 
 def test_missing_records_are_noticed_and_not_counted_over() -> None:
