@@ -135,7 +135,7 @@ class Ledger:
     def say(self, record: Any) -> r.Entry:
         """Put an event before the ledger; returns its outcome. What it released is in `last[1:]`."""
         offset = len(self.inputs)
-        at = T0_MS + offset
+        at = T0_MS + offset * 1000  # a second apart
         given = Input(
             offset=offset,
             timestamp_ms=at,

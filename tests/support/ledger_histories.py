@@ -146,9 +146,7 @@ class Speaker:
         plan = PLANS[step.which % len(PLANS)]
         facts = self._parties(plan) | {"student_id": plan.student}
         registered = step.choice != 5
-        return self._make(
-            step, "enrollment.requested", facts, home_active_registration=registered
-        )
+        return self._make(step, "enrollment.requested", facts, home_active_registration=registered)
 
     def _decide(self, step: Step) -> Any:
         plan = PLANS[step.which % len(PLANS)]
@@ -161,7 +159,9 @@ class Speaker:
 
     def _move(self, step: Step) -> Any:
         plan = PLANS[step.which % len(PLANS)]
-        status = ("started", "finished", "cancelled", "withdrawn", "accepted", "started")[step.choice]
+        status = ("started", "finished", "cancelled", "withdrawn", "accepted", "started")[
+            step.choice
+        ]
         by = plan.home if status == "withdrawn" else plan.host
         if step.choice == 5:
             by = plan.home
@@ -234,13 +234,15 @@ class Speaker:
         action = ("joined", "joined", "role_changed", "left", "left", "promoted")[step.choice]
         employer = MEMBERS[step.which % len(MEMBERS)]
         return self.ledger.record(
-            "project.member-changed", project_id="p0", person_id="x", employer=employer, action=action
+            "project.member-changed",
+            project_id="p0",
+            person_id="x",
+            employer=employer,
+            action=action,
         )
 
     def _profile(self, step: Step) -> Any:
-        return self.ledger.record(
-            "member.profile-changed", code=MEMBERS[step.which % len(MEMBERS)]
-        )
+        return self.ledger.record("member.profile-changed", code=MEMBERS[step.which % len(MEMBERS)])
 
     @staticmethod
     def _parties(plan: Plan) -> dict[str, Any]:
