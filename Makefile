@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: demo test lint format setup bench chaos lock clean help
+.PHONY: demo test lint format setup bench chaos soak lock clean help
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -45,6 +45,9 @@ bench: $(READY) ## Figures against a plain Faust baseline, as JSON
 
 chaos: $(READY) ## The term with processes killed at random moments
 	@$(BIN)/alliance demo --exit --json --chaos $(ARGS)
+
+soak: $(READY) ## The longer test suites (marker slow)
+	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 lock: $(READY) ## Pin the newest allowed versions
 	@$(BIN)/pip-compile --quiet --upgrade --all-extras --generate-hashes --strip-extras --allow-unsafe --no-header \

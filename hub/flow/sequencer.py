@@ -71,16 +71,15 @@ async def run_sequencer(
 ) -> None:
     """Work, or stand by, until `stop` is set. Raises `LedgerCorrupt` when the books disagree: do not restart blindly."""
     listener = OnAssignment()
-    async with (
-        producer(bootstrap, f"{GROUP}.{instance}") as writer,
-        group_reader(bootstrap, [topics.LEDGER_IN], GROUP, instance, listener) as reader,
-    ):
+    async with group_reader(bootstrap, [topics.LEDGER_IN], GROUP, instance, listener) as reader:
         while not stop.is_set():
             if (topics.LEDGER_IN, 0) not in reader.assigned():
                 await asyncio.sleep(0.05)
                 continue
             try:
-                await _lead(bootstrap, alliance, rules, stop, listener, reader, writer)
+                # A producer that lost a batch may never send another: its numbering has a hole. So, a new one each time.
+                async with producer(bootstrap, f"{GROUP}.{instance}") as writer:
+                    await _lead(bootstrap, alliance, rules, stop, listener, reader, writer)
             except LostTheHead as doubt:
                 log.warning("read_again", why=str(doubt))
 

@@ -43,6 +43,7 @@ with own_command_line():
 
 ENTRIES_KEY = b"ledger.entries"
 SESSION_TIMEOUT_S = 10.0
+STOP_WITHIN_S = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -271,10 +272,19 @@ async def _run_once(bootstrap: str, stop: asyncio.Event, names: Names, instance:
     finally:
         stopping.cancel()
         serving.cancel()
-        await app.stop()
+        await _end(app)
     for ended in (failure, serving):
         if ended.done() and not ended.cancelled():
             ended.result()
+
+
+async def _end(app: faust.App) -> None:
+    """Stop Faust; without a broker it would try for ever to flush and commit, and nothing is lost by leaving."""
+    try:
+        async with asyncio.timeout(STOP_WITHIN_S):
+            await app.stop()
+    except TimeoutError:
+        log.warning("stopped_without_broker", after_s=STOP_WITHIN_S)
 
 
 async def _serve(app: faust.App) -> None:
