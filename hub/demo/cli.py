@@ -45,7 +45,7 @@ def demo(
         http=settings.http,
     )
     result = asyncio.run(_demo(plan, stay=not exit_, as_json=as_json))
-    if as_json:
+    if as_json and exit_:
         print(json.dumps(result.as_json()), flush=True)
     if not result.is_good:
         raise typer.Exit(1)

@@ -21,7 +21,6 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Text,
     create_engine,
     event,
     make_url,
@@ -51,6 +50,16 @@ class Millis(TypeDecorator[datetime]):
         return None if value is None else from_millis(value)
 
 
+class Words(TypeDecorator[str]):
+    """Text as people wrote it. A NUL, which Avro allows and PostgreSQL's text does not, becomes U+FFFD."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.replace("\x00", "\ufffd")
+
+
 metadata = MetaData()
 _Seq = BigInteger().with_variant(Integer, "sqlite")  # SQLite's row id is 64 bits under this name
 
@@ -64,18 +73,18 @@ entries = Table(
     metadata,
     Column("seq", _Seq, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary, nullable=False),
-    Column("event_id", String, nullable=False),
-    Column("event_type", String, nullable=False),
-    Column("member", String, nullable=False),
-    Column("subject", String, nullable=False),
-    Column("outcome", String, nullable=False),
-    Column("reason", String),
-    Column("detail", Text, nullable=False),
+    Column("event_id", Words, nullable=False),
+    Column("event_type", Words, nullable=False),
+    Column("member", Words, nullable=False),
+    Column("subject", Words, nullable=False),
+    Column("outcome", Words, nullable=False),
+    Column("reason", Words),
+    Column("detail", Words, nullable=False),
     Column("refers_to", BigInteger),
     Column("effective_at", Millis, nullable=False),
     Column("ledger_at", Millis, nullable=False),
     Column("published_at", Millis, nullable=False),
-    Column("source_topic", String, nullable=False),
+    Column("source_topic", Words, nullable=False),
     Column("source_partition", Integer, nullable=False),
     Column("source_offset", BigInteger, nullable=False),
     Column("input_offset", BigInteger, nullable=False),
@@ -91,8 +100,8 @@ entries = Table(
 balances = Table(
     "balances",
     metadata,
-    Column("account", String, primary_key=True),
-    Column("unit", String, primary_key=True),
+    Column("account", Words, primary_key=True),
+    Column("unit", Words, primary_key=True),
     _count("pending_in"),
     _count("posted_in"),
     _count("pending_out"),
@@ -102,8 +111,8 @@ balances = Table(
 outcomes = Table(
     "outcomes",
     metadata,
-    Column("outcome", String, primary_key=True),
-    Column("reason", String, primary_key=True),  # empty when there is none
+    Column("outcome", Words, primary_key=True),
+    Column("reason", Words, primary_key=True),  # empty when there is none
     _count("entries"),
 )
 
@@ -112,7 +121,7 @@ pulse = Table(
     "pulse",
     metadata,
     Column("at", Millis, primary_key=True),
-    Column("outcome", String, primary_key=True),
+    Column("outcome", Words, primary_key=True),
     _count("entries"),
 )
 
@@ -120,7 +129,7 @@ pulse = Table(
 member_activity = Table(
     "member_activity",
     metadata,
-    Column("member", String, primary_key=True),
+    Column("member", Words, primary_key=True),
     *(
         _count(name)
         for name in ("events", "applied", "rejected", "duplicate", "conflict", "parked")
@@ -134,7 +143,7 @@ member_activity = Table(
 topic_rates = Table(
     "topic_rates",
     metadata,
-    Column("topic", String, primary_key=True),
+    Column("topic", Words, primary_key=True),
     _count("messages"),
     Column("minute", Millis, nullable=False),
     _count("in_minute"),
@@ -145,12 +154,12 @@ topic_rates = Table(
 heartbeats = Table(
     "heartbeats",
     metadata,
-    Column("member", String, primary_key=True),
-    Column("connector", String, primary_key=True),
-    Column("version", String, nullable=False),
-    Column("state", String, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("cursor", Text, nullable=False),
+    Column("member", Words, primary_key=True),
+    Column("connector", Words, primary_key=True),
+    Column("version", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("cursor", Words, nullable=False),
     *(
         _count(name)
         for name in ("outbox_events", "inbox_position", "published_total", "applied_total")
@@ -162,13 +171,13 @@ heartbeats = Table(
 dead_letters = Table(
     "dead_letters",
     metadata,
-    Column("source_topic", String, primary_key=True),
+    Column("source_topic", Words, primary_key=True),
     Column("source_partition", Integer, primary_key=True),
     Column("source_offset", BigInteger, primary_key=True),
     Column("letter_offset", BigInteger, nullable=False, unique=True),
-    Column("member", String, nullable=False),
-    Column("reason", String, nullable=False),
-    Column("event_type", String),
+    Column("member", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("event_type", Words),
     Column("refused_at", Millis, nullable=False),
     Column("value", LargeBinary, nullable=False),  # the framed dead letter, verbatim
 )
@@ -177,7 +186,7 @@ dead_letters = Table(
 position = Table(
     "position",
     metadata,
-    Column("topic", String, primary_key=True),
+    Column("topic", Words, primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("next_offset", BigInteger, nullable=False),
     Column("head_seq", BigInteger, nullable=False),
@@ -185,7 +194,7 @@ position = Table(
     Column("head_offset", BigInteger, nullable=False),  # -1 before the first entry
 )
 
-layout = Table("layout", metadata, Column("fingerprint", String, primary_key=True))
+layout = Table("layout", metadata, Column("fingerprint", Words, primary_key=True))
 
 
 def open_engine(database_url: str) -> Engine:

@@ -12,16 +12,18 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from hub.store import tables
 from hub.store.fold import fold
 from hub.store.queries import Reader
+from tests.support.readmodel import Chain, award
 from tests.unit.test_store_fold import CrashAt, contents, follow, sample_log, store
 
 USER = "alliance"
@@ -168,3 +170,21 @@ def test_a_layout_change_empties_postgresql_too(engine: Engine) -> None:
         connection.execute(tables.layout.update().values(fingerprint="older"))
     assert tables.prepare(engine)
     assert Reader(engine).head().seq == 0
+
+
+def test_a_null_character_in_a_text_stops_nobody(engine: Engine) -> None:
+    """Avro allows it, PostgreSQL's text does not: one member's odd text must not stop the read model of all."""
+    tables.prepare(engine)
+    tables.clear(engine)
+    ledger = Chain()
+    ledger.add(
+        replace(
+            award(1), award_id="aw\x001", envelope=replace(award(1).envelope, subject="aw\x001")
+        )
+    )
+    fold(engine, {}, ledger.taken)
+    with engine.connect() as connection:
+        assert connection.execute(select(tables.entries.c.subject)).scalar_one() == "aw\ufffd1"
+    assert Reader(engine).newest(1)[0].entry.subject == "aw\x001", (
+        "the entry's bytes stay as they are"
+    )

@@ -44,13 +44,6 @@ long = settings(usual, max_examples=3000)
 histories = st.integers(0, 60).flatmap(lambda size: st.lists(steps(), min_size=size, max_size=size))
 
 
-@pytest.fixture
-def on_request(request: pytest.FixtureRequest) -> None:
-    """Long runs are for `pytest -m slow`."""
-    if "slow" not in str(request.config.getoption("markexpr")):
-        pytest.skip("takes minutes; run: pytest -m slow")
-
-
 # (a) Replay
 
 
@@ -189,7 +182,6 @@ def test_an_oracle_written_from_the_rules_text_agrees(history: list[Step]) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("on_request")
 @long
 @given(st.lists(steps(), min_size=60, max_size=120))
 def test_long_histories_agree_with_the_oracle_and_replay(history: list[Step]) -> None:
@@ -308,7 +300,6 @@ def test_the_invariants_hold_after_every_step_of_any_alliance() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("on_request")
 def test_the_invariants_hold_in_long_lives_of_many_alliances() -> None:
     """The same, thousands of times and longer."""
     run_state_machine_as_test(Alliance, settings=settings(long, stateful_step_count=120))

@@ -29,7 +29,6 @@ from tests.support.flow_kafka import expected, outputs
 from tests.support.ledger_histories import by_member, whole_cases
 
 ROUGH = Faults(lost=0.05, unacked=0.05, late=0.08, twice=0.08)
-PATIENCE_S = 600.0  # virtual
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,7 @@ class Plan:
     kills: int = 8
     freezes: int = 3
     repeats: float = 0.2
+    patience_s: float = 300.0  # virtual, after the last fault
 
 
 @dataclass(eq=False)
@@ -110,9 +110,9 @@ async def _live(world: World) -> None:
     world.bus.faults = Faults()
     await asyncio.sleep(world.plan.faults.late_s)  # what is late lands
     try:
-        await asyncio.wait_for(_rest(world), PATIENCE_S)
+        await asyncio.wait_for(_rest(world), world.plan.patience_s)
     except TimeoutError:
-        world.problems.append(f"no rest within {PATIENCE_S:.0f} s: {len(world.log())} entries")
+        world.problems.append(f"no rest: {len(world.log())} entries count")
     for process in world.processes:
         process.wanted = False
         process.kill()
