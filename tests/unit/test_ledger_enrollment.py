@@ -62,6 +62,28 @@ def at(ledger: Ledger, state: str) -> None:
         ledger.applied(take(ledger, step))
 
 
+def test_the_life_of_an_enrollment_is_the_agreed_one() -> None:
+    """What campuses were told, line by line; the tests below take the table for granted."""
+    agreed = """
+        pending accepted associated
+        pending queued queued
+        pending denied denied
+        pending withdrawn cancelled
+        pending cancelled cancelled
+        queued accepted associated
+        queued denied denied
+        queued withdrawn cancelled
+        queued cancelled cancelled
+        associated started active
+        associated withdrawn cancelled
+        associated cancelled cancelled
+        active finished finished
+        active withdrawn withdrawn
+    """
+    lines = [line.split() for line in agreed.strip().splitlines()]
+    assert {(state, step): reached for state, step, reached in lines} == ENROLLMENT
+
+
 def test_a_request_opens_a_case_and_moves_no_seat(ledger: Ledger) -> None:
     """The host decides first; the host, and only the host, is told."""
     entry = ledger.applied(ledger.request("e1"))

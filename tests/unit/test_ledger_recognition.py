@@ -153,6 +153,14 @@ def test_partial_recognition_voids_the_rest(ledger: Ledger) -> None:
     assert (ledger.claim(), ledger.recognized()) == ((0, 4000), 4000)
 
 
+def test_the_last_thousandth_is_voided_too(ledger: Ledger) -> None:
+    """A rest that stays pending would wait for ever."""
+    ledger.ask("r1", ["w1"])
+    entry = ledger.applied(ledger.rule("r1", "2.999"))
+    assert postings(entry) == [("post", 2999), ("void", 1), ("move", 2999)]
+    assert ledger.claim() == (2000, 2999)
+
+
 def test_credits_capped_by_the_home_course_void_the_surplus(ledger: Ledger) -> None:
     """Same content, smaller home course: the host's surplus is forfeited."""
     ledger.ask("r1", ["w1"])
