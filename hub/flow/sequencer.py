@@ -28,7 +28,7 @@ from hub.flow.log import replay_log
 from hub.ledger.apply import Written, apply
 from hub.ledger.state import Input, Rules
 from schemas import topics
-from schemas.codec import decode
+from schemas.codec import Unreadable, decode
 from schemas.envelope import to_millis
 from schemas.members import Alliance
 from schemas.records import Admitted
@@ -45,12 +45,18 @@ class LostTheHead(Exception):
 
 def read_input(message: Message) -> Input:
     """A message of `ledger.in` as the rules take it. Raises `LedgerCorrupt` for anything admission did not write."""
-    admitted = decode(message.value or b"")
-    if not isinstance(admitted, Admitted):
+    try:
+        admitted = decode(message.value or b"")
+        if not isinstance(admitted, Admitted):
+            raise LedgerCorrupt(
+                f"ledger.in offset {message.offset} holds a {type(admitted).__name__}; only admission may write this topic"
+            )
+        event = decode(admitted.event)
+    except Unreadable as error:
         raise LedgerCorrupt(
-            f"ledger.in offset {message.offset} holds a {type(admitted).__name__}; only admission may write this topic"
-        )
-    event = decode(admitted.event)
+            f"ledger.in offset {message.offset} cannot be read: {error}; only admission may write this topic, "
+            "and the sequencer must not be older than admission"
+        ) from error
     return Input(
         offset=message.offset,
         timestamp_ms=message.timestamp_ms,

@@ -39,7 +39,7 @@ from tests.support.ledger_histories import (
 from tests.support.ledger_oracle import Oracle
 
 usual = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-long = settings(usual, max_examples=3000)
+long = settings(usual, max_examples=1000)
 # Of a set length each: hypothesis likes short lists, and a recognition is seven steps away.
 histories = st.integers(0, 60).flatmap(lambda size: st.lists(steps(), min_size=size, max_size=size))
 

@@ -8,15 +8,17 @@ import pytest
 
 from hub.errors import LedgerCorrupt
 from hub.flow.delivery import deliveries, head_of, note_of, outcome_record
-from hub.flow.kafka import Outgoing, cut
+from hub.flow.kafka import Message, Outgoing, cut, newest_seqs, plain_reader
 from hub.flow.latency import percentiles
 from hub.flow.plan import topic_plan
+from hub.flow.sequencer import read_input
 from hub.ledger.head import Head
 from schemas import topics
 from schemas.codec import decode
 from schemas.envelope import KEY_ID, KIND, LEDGER_SEQ, PUBLISHED_AT, SIGNATURE
 from schemas.records import Entry, Outcome
 from tests.support.flow import ALLIANCE, sent
+from tests.support.flow_bus import Bus, on_the_bus, run_virtually
 from tests.support.ledger import FOURTH, HOME, HOST, MEMBERS, OTHER, T0_MS, Ledger
 
 
@@ -159,6 +161,47 @@ def test_a_position_without_a_head_stops_delivery(note: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("numbers", "newest"),
+    [
+        ([], 0),
+        ([None] * 3, 0),
+        ([1], 1),
+        ([1, 5, 7], 7),
+        ([1, 5, 7, 5, 6], 7),
+        ([1, 2] + [None] * 60, 2),
+        ([3] + [None] * 2000, 3),
+        (list(range(1, 500)), 499),
+    ],
+    ids=[
+        "empty",
+        "refusals",
+        "one",
+        "some",
+        "a late repeat",
+        "behind refusals",
+        "far behind",
+        "many",
+    ],
+)
+def test_the_newest_number_of_an_output_is_found_behind_refusals(
+    numbers: list[int | None], newest: int
+) -> None:
+    """An inbox ends with refusals when a connector goes wrong; delivery must not begin again for that."""
+
+    async def look() -> dict[str, int]:
+        bus = Bus(1)
+        for number in numbers:
+            headers = () if number is None else ((LEDGER_SEQ, str(number).encode()),)
+            bus.append("inbox", [(None, b"", headers)])
+        bus.append("other", [(None, b"", ((LEDGER_SEQ, b"9"),))])
+        with on_the_bus(bus):
+            async with plain_reader("bus", [("inbox", 0), ("other", 0)], "test") as reader:
+                return await newest_seqs(reader, ["inbox", "other"])
+
+    assert run_virtually(look()) == {"inbox": newest, "other": 9}
+
+
+@pytest.mark.parametrize(
     ("sizes", "ranges"),
     [([], []), ([10], [(0, 1)]), ([10, 10, 10], [(0, 3)]), ([800, 800], [(0, 1), (1, 2)]),
      ([5000], [(0, 1)]), ([10, 5000, 10], [(0, 1), (1, 2), (2, 3)])],
@@ -185,3 +228,20 @@ def test_percentiles_of_nothing_are_zeros() -> None:
         "max": 99.0,
         "deliveries": 100,
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "cannot be read"),
+        (b"junk", "cannot be read"),
+        (b"\0\0\0\xff\xff", "must not be older than admission"),
+        (Ledger().offer().event, "holds a OfferingChanged"),
+    ],
+)
+def test_the_sequencer_takes_only_what_admission_wrote(value: bytes | None, said: str) -> None:
+    """Anything else in its input was not checked by anyone; it stops and names the place."""
+    message = Message(topics.LEDGER_IN, 0, 17, T0_MS, None, value, ())
+    with pytest.raises(LedgerCorrupt, match=f"offset 17 {said}|offset 17 .*{said}") as raised:
+        read_input(message)
+    assert "only admission may write this topic" in str(raised.value)
