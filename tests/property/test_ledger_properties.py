@@ -15,13 +15,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from hub.domain.quantities import SEAT
 from hub.domain.things import Award, Enrollment, Offering, Recognition
-from hub.events import rules
+from hub.events import Names, rules, sentence
+from hub.flow.delivery import deliveries
 from hub.ledger.apply import apply
 from hub.ledger.audit import Audit
 from hub.ledger.posting import seats_account
 from hub.ledger.replay import Replay
 from hub.ledger.state import State
-from schemas.codec import decode
+from schemas.catalogue import catalogue
+from schemas.codec import decode, encode
 from tests.support.ledger import MEMBERS, Ledger
 from tests.support.ledger_histories import (
     AMOUNTS,
@@ -37,6 +39,7 @@ from tests.support.ledger_histories import (
     whole_cases,
 )
 from tests.support.ledger_oracle import Oracle
+from tests.support.strategies import records_of
 
 usual = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 long = settings(usual, max_examples=1000)
@@ -141,6 +144,27 @@ def test_any_mixture_of_outboxes_with_repeats_ends_the_same(mixed: list[Any]) ->
     repeats = len(mixed) - len(straight.inputs)
     assert ledger.state.outcomes.get("duplicate", 0) == repeats
     assert ledger.state.outcomes["applied"] == len(straight.inputs)
+
+
+# Anything at all
+
+
+anything = st.sampled_from(catalogue().events()).flatmap(records_of)
+
+
+@usual
+@given(st.lists(anything, min_size=1, max_size=6))
+def test_no_event_that_can_be_encoded_stops_the_path(events: list[Any]) -> None:
+    """Fields of a mad campus: any text, any number, any day. Decided, told, put into words, and replayed."""
+    ledger = Ledger()
+    replay = Replay(rules(), State(frozenset(MEMBERS)))
+    for event in events:
+        ledger.say(decode(encode(event)))
+        for entry in ledger.last:
+            assert list(deliveries(entry, MEMBERS)) or entry.member not in MEMBERS
+        assert all(sentence(event, Names({})))
+    for written in ledger.entries:
+        assert replay.feed(written.value) is not None
 
 
 # (e) The oracle

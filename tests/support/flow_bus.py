@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import random
 import selectors
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from typing import Any
@@ -160,6 +160,7 @@ class Bus:
         self.changed = asyncio.Event()
         self.appends = 0
         self.on_append: Callable[[int], None] = lambda _: None
+        self.closed = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def append(self, topic: str, batch: list[tuple[Any, Any, Any]]) -> int:
@@ -175,7 +176,11 @@ class Bus:
         self.on_append(self.appends)
         return first
 
-    def background(self, work: Awaitable[Any]) -> None:
+    def background(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Something that happens by itself, while the bus is in use."""
+        if self.closed:
+            work.close()
+            return
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -453,5 +458,6 @@ def on_the_bus(bus: Bus) -> Iterator[None]:
             setattr(kafka, name, fake)
         yield
     finally:
+        bus.closed = True
         for name, held in real.items():
             setattr(kafka, name, held)
