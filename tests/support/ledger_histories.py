@@ -114,12 +114,15 @@ class Speaker:
         return self.ledger.record(event, **known)
 
     def _go(self, step: Step) -> Any:
-        """The next usual step of a student's stay."""
+        """The next usual step of a student's stay; now and then it ends early."""
         plan = PLANS[step.which % len(PLANS)]
         case = self.ledger.find(Enrollment, plan.enrollment)
         award = self.ledger.find(Award, plan.award)
         state = case.state if case else "none"
-        step = replace(step, choice=0)
+        leaves = state in ("associated", "active") and step.choice > 3
+        step = replace(step, choice=step.choice - 2 if leaves else 0)  # 4: cancelled, 5: withdrawn
+        if leaves:
+            return self._move(step)
         if self.ledger.find(Offering, plan.offering) is None:
             return self._offer(replace(step, which=int(plan.offering[1]), amount="1"))
         if case is None:
