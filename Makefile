@@ -35,6 +35,7 @@ lint: $(READY) ## Format, lint, types, import arrows, generated files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/alliance schemas check
+	@$(BIN)/alliance catalogue --check-diagrams
 
 format: $(READY) ## Format and mend what can be mended
 	@$(BIN)/ruff format .

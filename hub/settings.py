@@ -22,6 +22,8 @@ class Settings:
     database: str = ""  # ALLIANCE_DATABASE, SQLAlchemy URL; empty: SQLite in the state folder
     http: str = "127.0.0.1:8700"  # ALLIANCE_HTTP, host:port of API and console
     instance: str = "1"  # ALLIANCE_INSTANCE, name of this process within its consumer group
+    tick_s: float = 60.0  # ALLIANCE_TICK_S, how often the ledger looks at its clock
+    parked_after_s: int = 14 * 86400  # ALLIANCE_PARKED_AFTER_S, then a parked event is rejected
 
     @property
     def database_url(self) -> str:
@@ -47,7 +49,22 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         database=env.get("ALLIANCE_DATABASE", ""),
         http=http,
         instance=env.get("ALLIANCE_INSTANCE", "1"),
+        tick_s=_seconds(env, "ALLIANCE_TICK_S", 60.0),
+        parked_after_s=int(_seconds(env, "ALLIANCE_PARKED_AFTER_S", 14 * 86400)),
     )
+
+
+def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name, str(default))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e9:
+        raise SettingsError(
+            f"{name} is {text!r}, wanted a number of seconds above 0 such as {default:g}"
+        )
+    return seconds
 
 
 def require_bootstrap(settings: Settings) -> str:

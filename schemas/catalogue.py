@@ -34,7 +34,9 @@ class Schema:
 
     `event` is the name people use (`credit.awarded`), `full_name` Avro's, `ce_type` CloudEvents'. `writer` are the
     fields that may hold the signing member's code; `key` and `subject` the fields whose values become the Kafka key
-    and the CloudEvents subject. Records of the hub itself have `kind == "hub"` and no writer.
+    and the CloudEvents subject. Where both sides must mean the same content, `hash` is the field that holds the hash
+    and `hashed` the fields it is over (see `schemas.content`); both are empty elsewhere. Records of the hub itself
+    have `kind == "hub"` and no writer.
     """
 
     event: str
@@ -46,6 +48,8 @@ class Schema:
     key: str
     subject: str
     clauses: tuple[str, ...]
+    hash: str
+    hashed: tuple[str, ...]
     avro: Avro
     fingerprint: str
 
@@ -145,6 +149,8 @@ def read_schemas(base: Traversable | None = None) -> list[Schema]:
                     key=raw.get("key", ""),
                     subject=raw.get("subject", ""),
                     clauses=tuple(raw.get("clauses", ())),
+                    hash=raw.get("hash", ""),
+                    hashed=tuple(raw.get("hashed", ())),
                     avro=avro,
                     fingerprint=fingerprint(avro),
                 )

@@ -74,6 +74,103 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
+class AgreementQuota:
+    """How many may go from one party to another. A pair that is not named has no limit."""
+
+    sender: str
+    receiver: str
+    per_year: int
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> AgreementQuota:
+        return cls(values["sender"], values["receiver"], values["per_year"])
+
+    def to_avro(self) -> dict[str, Any]:
+        return {"sender": self.sender, "receiver": self.receiver, "per_year": self.per_year}
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementConditions:
+    """What the parties agree on (EWP: cooperation conditions of an interinstitutional agreement)."""
+
+    kind: str
+    first_year: str
+    last_year: str
+    quotas: tuple[AgreementQuota, ...]
+    total_days_per_year: int | None
+    credit_cap: Decimal | None
+    rule_set: str | None
+    text_uri: str | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> AgreementConditions:
+        return cls(
+            values["kind"],
+            values["first_year"],
+            values["last_year"],
+            tuple(AgreementQuota.from_avro(item) for item in values["quotas"]),
+            values["total_days_per_year"],
+            values["credit_cap"],
+            values["rule_set"],
+            values["text_uri"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "first_year": self.first_year,
+            "last_year": self.last_year,
+            "quotas": [item.to_avro() for item in self.quotas],
+            "total_days_per_year": self.total_days_per_year,
+            "credit_cap": self.credit_cap,
+            "rule_set": self.rule_set,
+            "text_uri": self.text_uri,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementChanged:
+    """A member proposes an agreement with others, approves its conditions, or ends it. It is in effect once every party has approved the same conditions."""
+
+    EVENT: ClassVar[str] = "agreement.changed"
+    FULL_NAME: ClassVar[str] = "alliance.agreement.AgreementChanged"
+
+    envelope: Envelope
+    agreement_id: str
+    party: str
+    parties: tuple[str, ...]
+    conditions: AgreementConditions
+    conditions_hash: str
+    step: str
+    effective_on: date
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> AgreementChanged:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["agreement_id"],
+            values["party"],
+            tuple(values["parties"]),
+            AgreementConditions.from_avro(values["conditions"]),
+            values["conditions_hash"],
+            values["step"],
+            values["effective_on"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "agreement_id": self.agreement_id,
+            "party": self.party,
+            "parties": list(self.parties),
+            "conditions": self.conditions.to_avro(),
+            "conditions_hash": self.conditions_hash,
+            "step": self.step,
+            "effective_on": self.effective_on,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Credit:
     """An amount of study credit."""
 
@@ -346,6 +443,36 @@ class Conversion:
 
 
 @dataclass(frozen=True, slots=True)
+class RecognitionFacts:
+    """What the home university found, for the rules to weigh. What is null is not known."""
+
+    home_credits: Decimal | None
+    overlap_percent: int | None
+    in_plan: bool | None
+    already_earned: bool | None
+    grade_percent: int | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> RecognitionFacts:
+        return cls(
+            values["home_credits"],
+            values["overlap_percent"],
+            values["in_plan"],
+            values["already_earned"],
+            values["grade_percent"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "home_credits": self.home_credits,
+            "overlap_percent": self.overlap_percent,
+            "in_plan": self.in_plan,
+            "already_earned": self.already_earned,
+            "grade_percent": self.grade_percent,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class RecognitionMapping:
     """Awards on the left, home courses on the right (ELMO recognitionMapping)."""
 
@@ -356,6 +483,7 @@ class RecognitionMapping:
     rule_id: str
     rule_version: int
     conversion: Conversion | None
+    facts: RecognitionFacts | None
 
     @classmethod
     def from_avro(cls, values: Mapping[str, Any]) -> RecognitionMapping:
@@ -367,6 +495,7 @@ class RecognitionMapping:
             values["rule_id"],
             values["rule_version"],
             None if values["conversion"] is None else Conversion.from_avro(values["conversion"]),
+            None if values["facts"] is None else RecognitionFacts.from_avro(values["facts"]),
         )
 
     def to_avro(self) -> dict[str, Any]:
@@ -378,6 +507,7 @@ class RecognitionMapping:
             "rule_id": self.rule_id,
             "rule_version": self.rule_version,
             "conversion": None if self.conversion is None else self.conversion.to_avro(),
+            "facts": None if self.facts is None else self.facts.to_avro(),
         }
 
 
@@ -544,6 +674,189 @@ class EnrollmentDecided:
 
 
 @dataclass(frozen=True, slots=True)
+class EnrollmentPlanDecided:
+    """One side approves a learning plan or returns it: the host that it can teach it, home that it will recognize it."""
+
+    EVENT: ClassVar[str] = "enrollment.plan-decided"
+    FULL_NAME: ClassVar[str] = "alliance.enrollment.EnrollmentPlanDecided"
+
+    envelope: Envelope
+    plan_id: str
+    enrollment_id: str
+    home: str
+    host: str
+    side: str
+    decides_hash: str
+    decision: str
+    comment: tuple[LangText, ...]
+    signer_unit: str | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> EnrollmentPlanDecided:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["plan_id"],
+            values["enrollment_id"],
+            values["home"],
+            values["host"],
+            values["side"],
+            values["decides_hash"],
+            values["decision"],
+            tuple(LangText.from_avro(item) for item in values["comment"]),
+            values["signer_unit"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "plan_id": self.plan_id,
+            "enrollment_id": self.enrollment_id,
+            "home": self.home,
+            "host": self.host,
+            "side": self.side,
+            "decides_hash": self.decides_hash,
+            "decision": self.decision,
+            "comment": [item.to_avro() for item in self.comment],
+            "signer_unit": self.signer_unit,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StudiedComponent:
+    """A course at the host (EWP learning agreement, table A)."""
+
+    offering_id: str | None
+    course_code: str
+    titles: tuple[LangText, ...]
+    term: Term
+    credits: Credit
+    mode: str
+    change: str | None
+    reason_code: str | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> StudiedComponent:
+        return cls(
+            values["offering_id"],
+            values["course_code"],
+            tuple(LangText.from_avro(item) for item in values["titles"]),
+            Term.from_avro(values["term"]),
+            Credit.from_avro(values["credits"]),
+            values["mode"],
+            values["change"],
+            values["reason_code"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "offering_id": self.offering_id,
+            "course_code": self.course_code,
+            "titles": [item.to_avro() for item in self.titles],
+            "term": self.term.to_avro(),
+            "credits": self.credits.to_avro(),
+            "mode": self.mode,
+            "change": self.change,
+            "reason_code": self.reason_code,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCourse:
+    """A course at home that the studied ones shall count as (EWP learning agreement, table B)."""
+
+    home_course_code: str
+    category: str
+    credits: Credit
+    conditions: str | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> PlannedCourse:
+        return cls(
+            values["home_course_code"],
+            values["category"],
+            Credit.from_avro(values["credits"]),
+            values["conditions"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "home_course_code": self.home_course_code,
+            "category": self.category,
+            "credits": self.credits.to_avro(),
+            "conditions": self.conditions,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PlanMapping:
+    """Which studied courses count as which at home. Positions in the two lists, from 0, each at most once."""
+
+    studied: tuple[int, ...]
+    recognized: tuple[int, ...]
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> PlanMapping:
+        return cls(tuple(values["studied"]), tuple(values["recognized"]))
+
+    def to_avro(self) -> dict[str, Any]:
+        return {"studied": list(self.studied), "recognized": list(self.recognized)}
+
+
+@dataclass(frozen=True, slots=True)
+class EnrollmentPlanProposed:
+    """The home university proposes what a student will study at the host and what it will recognize for it (EWP learning agreement, 学分对接表)."""
+
+    EVENT: ClassVar[str] = "enrollment.plan-proposed"
+    FULL_NAME: ClassVar[str] = "alliance.enrollment.EnrollmentPlanProposed"
+
+    envelope: Envelope
+    plan_id: str
+    enrollment_id: str
+    student_id: str
+    home: str
+    host: str
+    studied: tuple[StudiedComponent, ...]
+    recognized: tuple[PlannedCourse, ...]
+    mappings: tuple[PlanMapping, ...]
+    plan_hash: str
+    student_confirmed_on: date | None
+    decide_by: date | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> EnrollmentPlanProposed:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["plan_id"],
+            values["enrollment_id"],
+            values["student_id"],
+            values["home"],
+            values["host"],
+            tuple(StudiedComponent.from_avro(item) for item in values["studied"]),
+            tuple(PlannedCourse.from_avro(item) for item in values["recognized"]),
+            tuple(PlanMapping.from_avro(item) for item in values["mappings"]),
+            values["plan_hash"],
+            values["student_confirmed_on"],
+            values["decide_by"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "plan_id": self.plan_id,
+            "enrollment_id": self.enrollment_id,
+            "student_id": self.student_id,
+            "home": self.home,
+            "host": self.host,
+            "studied": [item.to_avro() for item in self.studied],
+            "recognized": [item.to_avro() for item in self.recognized],
+            "mappings": [item.to_avro() for item in self.mappings],
+            "plan_hash": self.plan_hash,
+            "student_confirmed_on": self.student_confirmed_on,
+            "decide_by": self.decide_by,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class EnrollmentRequested:
     """A home university asks a host to admit one of its students to an offering."""
 
@@ -681,6 +994,57 @@ class Admitted:
             "key_id": self.key_id,
             "signature": self.signature,
             "event": self.event,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFlagged:
+    """A case needs a person: a deadline is near or over, or something happened that only people can judge. Made by the ledger's rules, sent to those concerned."""
+
+    EVENT: ClassVar[str] = "hub.case-flagged"
+    FULL_NAME: ClassVar[str] = "alliance.hub.CaseFlagged"
+
+    flag: str
+    case_kind: str
+    case_id: str
+    state: str
+    next_actors: tuple[str, ...]
+    due_at: datetime | None
+    cause_seq: int
+    cause_event_id: str | None
+    message_en: str
+    message_zh: str
+    flagged_at: datetime
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> CaseFlagged:
+        return cls(
+            values["flag"],
+            values["case_kind"],
+            values["case_id"],
+            values["state"],
+            tuple(values["next_actors"]),
+            values["due_at"],
+            values["cause_seq"],
+            values["cause_event_id"],
+            values["message_en"],
+            values["message_zh"],
+            values["flagged_at"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "flag": self.flag,
+            "case_kind": self.case_kind,
+            "case_id": self.case_id,
+            "state": self.state,
+            "next_actors": list(self.next_actors),
+            "due_at": self.due_at,
+            "cause_seq": self.cause_seq,
+            "cause_event_id": self.cause_event_id,
+            "message_en": self.message_en,
+            "message_zh": self.message_zh,
+            "flagged_at": self.flagged_at,
         }
 
 
@@ -865,6 +1229,51 @@ class MemberActivity:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenCase:
+    """A case that is not closed, by who acts next: the newest state in hub.cases. A closed case is a message without value."""
+
+    EVENT: ClassVar[str] = "hub.open-case"
+    FULL_NAME: ClassVar[str] = "alliance.hub.OpenCase"
+
+    kind: str
+    id: str
+    state: str
+    next_actors: tuple[str, ...]
+    due_at: datetime | None
+    opened_at: datetime
+    since: datetime
+    flag: str | None
+    seq: int
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> OpenCase:
+        return cls(
+            values["kind"],
+            values["id"],
+            values["state"],
+            tuple(values["next_actors"]),
+            values["due_at"],
+            values["opened_at"],
+            values["since"],
+            values["flag"],
+            values["seq"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "id": self.id,
+            "state": self.state,
+            "next_actors": list(self.next_actors),
+            "due_at": self.due_at,
+            "opened_at": self.opened_at,
+            "since": self.since,
+            "flag": self.flag,
+            "seq": self.seq,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a member's event. Sent to that member alone."""
 
@@ -877,12 +1286,15 @@ class Outcome:
     outcome: str
     seq: int | None
     refers_to: int | None
+    about_seq: int | None
+    about_version: int | None
     reason: str | None
     developer_message: str
     user_message_zh: str
     user_message_en: str
     next_actor: str | None
     retryable: bool
+    retry_when: str
     source_topic: str
     source_partition: int
     source_offset: int
@@ -897,12 +1309,15 @@ class Outcome:
             values["outcome"],
             values["seq"],
             values["refers_to"],
+            values["about_seq"],
+            values["about_version"],
             values["reason"],
             values["developer_message"],
             values["user_message_zh"],
             values["user_message_en"],
             values["next_actor"],
             values["retryable"],
+            values["retry_when"],
             values["source_topic"],
             values["source_partition"],
             values["source_offset"],
@@ -917,12 +1332,15 @@ class Outcome:
             "outcome": self.outcome,
             "seq": self.seq,
             "refers_to": self.refers_to,
+            "about_seq": self.about_seq,
+            "about_version": self.about_version,
             "reason": self.reason,
             "developer_message": self.developer_message,
             "user_message_zh": self.user_message_zh,
             "user_message_en": self.user_message_en,
             "next_actor": self.next_actor,
             "retryable": self.retryable,
+            "retry_when": self.retry_when,
             "source_topic": self.source_topic,
             "source_partition": self.source_partition,
             "source_offset": self.source_offset,
@@ -967,6 +1385,363 @@ class TopicRate:
 
 
 @dataclass(frozen=True, slots=True)
+class LabAccessDecided:
+    """The owner answers a request for lab time, or a booking is cancelled or missed."""
+
+    EVENT: ClassVar[str] = "lab.access-decided"
+    FULL_NAME: ClassVar[str] = "alliance.lab.LabAccessDecided"
+
+    envelope: Envelope
+    request_id: str
+    resource_id: str
+    home: str
+    owner: str
+    decision: str
+    reason_code: str | None
+    start: datetime | None
+    end: datetime | None
+    conditions: tuple[LangText, ...]
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> LabAccessDecided:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["request_id"],
+            values["resource_id"],
+            values["home"],
+            values["owner"],
+            values["decision"],
+            values["reason_code"],
+            values["start"],
+            values["end"],
+            tuple(LangText.from_avro(item) for item in values["conditions"]),
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "request_id": self.request_id,
+            "resource_id": self.resource_id,
+            "home": self.home,
+            "owner": self.owner,
+            "decision": self.decision,
+            "reason_code": self.reason_code,
+            "start": self.start,
+            "end": self.end,
+            "conditions": [item.to_avro() for item in self.conditions],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LabAccessRequested:
+    """A member asks for time on a resource of another member, for one of its people."""
+
+    EVENT: ClassVar[str] = "lab.access-requested"
+    FULL_NAME: ClassVar[str] = "alliance.lab.LabAccessRequested"
+
+    envelope: Envelope
+    request_id: str
+    resource_id: str
+    home: str
+    owner: str
+    requester_id: str
+    project_id: str | None
+    enrollment_id: str | None
+    placement_id: str | None
+    start: datetime
+    end: datetime
+    purpose: tuple[LangText, ...]
+    remote: bool
+    qualification: str | None
+    replaces_request_id: str | None
+    decide_by: datetime | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> LabAccessRequested:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["request_id"],
+            values["resource_id"],
+            values["home"],
+            values["owner"],
+            values["requester_id"],
+            values["project_id"],
+            values["enrollment_id"],
+            values["placement_id"],
+            values["start"],
+            values["end"],
+            tuple(LangText.from_avro(item) for item in values["purpose"]),
+            values["remote"],
+            values["qualification"],
+            values["replaces_request_id"],
+            values["decide_by"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "request_id": self.request_id,
+            "resource_id": self.resource_id,
+            "home": self.home,
+            "owner": self.owner,
+            "requester_id": self.requester_id,
+            "project_id": self.project_id,
+            "enrollment_id": self.enrollment_id,
+            "placement_id": self.placement_id,
+            "start": self.start,
+            "end": self.end,
+            "purpose": [item.to_avro() for item in self.purpose],
+            "remote": self.remote,
+            "qualification": self.qualification,
+            "replaces_request_id": self.replaces_request_id,
+            "decide_by": self.decide_by,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentDetails:
+    """What an instrument is, in terms of PIDINST."""
+
+    pid: str | None
+    manufacturer: str | None
+    model: str | None
+    instrument_type: str | None
+    measured_variables: tuple[str, ...]
+    national_platform_no: str | None
+    value_band: str | None
+    commissioned_on: date | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> InstrumentDetails:
+        return cls(
+            values["pid"],
+            values["manufacturer"],
+            values["model"],
+            values["instrument_type"],
+            tuple(values["measured_variables"]),
+            values["national_platform_no"],
+            values["value_band"],
+            values["commissioned_on"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "pid": self.pid,
+            "manufacturer": self.manufacturer,
+            "model": self.model,
+            "instrument_type": self.instrument_type,
+            "measured_variables": list(self.measured_variables),
+            "national_platform_no": self.national_platform_no,
+            "value_band": self.value_band,
+            "commissioned_on": self.commissioned_on,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class BookingPolicy:
+    """Limits of a booking, after the policy rules of NEMO. Null is no limit."""
+
+    min_minutes: int | None
+    max_minutes: int | None
+    horizon_days: int | None
+    minutes_per_day: int | None
+    qualification: str | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> BookingPolicy:
+        return cls(
+            values["min_minutes"],
+            values["max_minutes"],
+            values["horizon_days"],
+            values["minutes_per_day"],
+            values["qualification"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "min_minutes": self.min_minutes,
+            "max_minutes": self.max_minutes,
+            "horizon_days": self.horizon_days,
+            "minutes_per_day": self.minutes_per_day,
+            "qualification": self.qualification,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What use costs; what is charged stands in lab.usage-recorded."""
+
+    unit: str
+    amount: Decimal
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> Price:
+        return cls(values["unit"], values["amount"])
+
+    def to_avro(self) -> dict[str, Any]:
+        return {"unit": self.unit, "amount": self.amount}
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Time in which nothing can be booked (NEMO ScheduledOutage)."""
+
+    start: datetime
+    end: datetime
+    reason: str | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> Outage:
+        return cls(values["start"], values["end"], values["reason"])
+
+    def to_avro(self) -> dict[str, Any]:
+        return {"start": self.start, "end": self.end, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class LabResourceChanged:
+    """A member opens an instrument, laboratory or other facility to the alliance, or changes what can be booked."""
+
+    EVENT: ClassVar[str] = "lab.resource-changed"
+    FULL_NAME: ClassVar[str] = "alliance.lab.LabResourceChanged"
+
+    envelope: Envelope
+    resource_id: str
+    owner: str
+    titles: tuple[LangText, ...]
+    kind: str
+    grade: str
+    instrument: InstrumentDetails | None
+    location: str | None
+    capacity: int
+    policy: BookingPolicy
+    price: Price | None
+    outages: tuple[Outage, ...]
+    joint_members: tuple[str, ...]
+    status: str
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> LabResourceChanged:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["resource_id"],
+            values["owner"],
+            tuple(LangText.from_avro(item) for item in values["titles"]),
+            values["kind"],
+            values["grade"],
+            None
+            if values["instrument"] is None
+            else InstrumentDetails.from_avro(values["instrument"]),
+            values["location"],
+            values["capacity"],
+            BookingPolicy.from_avro(values["policy"]),
+            None if values["price"] is None else Price.from_avro(values["price"]),
+            tuple(Outage.from_avro(item) for item in values["outages"]),
+            tuple(values["joint_members"]),
+            values["status"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "resource_id": self.resource_id,
+            "owner": self.owner,
+            "titles": [item.to_avro() for item in self.titles],
+            "kind": self.kind,
+            "grade": self.grade,
+            "instrument": None if self.instrument is None else self.instrument.to_avro(),
+            "location": self.location,
+            "capacity": self.capacity,
+            "policy": self.policy.to_avro(),
+            "price": None if self.price is None else self.price.to_avro(),
+            "outages": [item.to_avro() for item in self.outages],
+            "joint_members": list(self.joint_members),
+            "status": self.status,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What the use costs."""
+
+    unit: str
+    amount: Decimal
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> Charge:
+        return cls(values["unit"], values["amount"])
+
+    def to_avro(self) -> dict[str, Any]:
+        return {"unit": self.unit, "amount": self.amount}
+
+
+@dataclass(frozen=True, slots=True)
+class LabUsageRecorded:
+    """The owner records that a resource was used by people of another member, how long, and what it costs (NEMO UsageEvent)."""
+
+    EVENT: ClassVar[str] = "lab.usage-recorded"
+    FULL_NAME: ClassVar[str] = "alliance.lab.LabUsageRecorded"
+
+    envelope: Envelope
+    usage_id: str
+    resource_id: str
+    owner: str
+    home: str
+    request_id: str | None
+    start: datetime
+    end: datetime
+    operator_id: str | None
+    training: bool
+    samples: int | None
+    charge: Charge | None
+    validated: bool
+    waived: bool
+    waive_reason: str | None
+    supersedes_usage_id: str | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> LabUsageRecorded:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["usage_id"],
+            values["resource_id"],
+            values["owner"],
+            values["home"],
+            values["request_id"],
+            values["start"],
+            values["end"],
+            values["operator_id"],
+            values["training"],
+            values["samples"],
+            None if values["charge"] is None else Charge.from_avro(values["charge"]),
+            values["validated"],
+            values["waived"],
+            values["waive_reason"],
+            values["supersedes_usage_id"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "usage_id": self.usage_id,
+            "resource_id": self.resource_id,
+            "owner": self.owner,
+            "home": self.home,
+            "request_id": self.request_id,
+            "start": self.start,
+            "end": self.end,
+            "operator_id": self.operator_id,
+            "training": self.training,
+            "samples": self.samples,
+            "charge": None if self.charge is None else self.charge.to_avro(),
+            "validated": self.validated,
+            "waived": self.waived,
+            "waive_reason": self.waive_reason,
+            "supersedes_usage_id": self.supersedes_usage_id,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Posting:
     """An amount of a unit moves from source to destination."""
 
@@ -1000,6 +1775,39 @@ class Posting:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """A thing with a life after this entry."""
+
+    kind: str
+    id: str
+    state: str
+    next_actors: tuple[str, ...]
+    due_at: datetime | None
+    closed: bool
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> Change:
+        return cls(
+            values["kind"],
+            values["id"],
+            values["state"],
+            tuple(values["next_actors"]),
+            values["due_at"],
+            values["closed"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "id": self.id,
+            "state": self.state,
+            "next_actors": list(self.next_actors),
+            "due_at": self.due_at,
+            "closed": self.closed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One record of the ledger log. A record of the topic counts only if seq and prev_hash extend the head its reader already has; any other is void."""
 
@@ -1013,6 +1821,7 @@ class Entry:
     event_id: str
     event_hash: bytes
     event_type: str
+    source: str
     member: str
     subject: str
     source_topic: str
@@ -1023,11 +1832,14 @@ class Entry:
     reason: str | None
     detail: str
     refers_to: int | None
+    about_seq: int | None
+    about_version: int | None
     rule_version: int
     effective_at: datetime
     ledger_at: datetime
     audience: tuple[str, ...]
     postings: tuple[Posting, ...]
+    changes: tuple[Change, ...]
     flags: tuple[str, ...]
     event: bytes
     key_id: str
@@ -1043,6 +1855,7 @@ class Entry:
             values["event_id"],
             values["event_hash"],
             values["event_type"],
+            values["source"],
             values["member"],
             values["subject"],
             values["source_topic"],
@@ -1053,11 +1866,14 @@ class Entry:
             values["reason"],
             values["detail"],
             values["refers_to"],
+            values["about_seq"],
+            values["about_version"],
             values["rule_version"],
             values["effective_at"],
             values["ledger_at"],
             tuple(values["audience"]),
             tuple(Posting.from_avro(item) for item in values["postings"]),
+            tuple(Change.from_avro(item) for item in values["changes"]),
             tuple(values["flags"]),
             values["event"],
             values["key_id"],
@@ -1073,6 +1889,7 @@ class Entry:
             "event_id": self.event_id,
             "event_hash": self.event_hash,
             "event_type": self.event_type,
+            "source": self.source,
             "member": self.member,
             "subject": self.subject,
             "source_topic": self.source_topic,
@@ -1083,16 +1900,38 @@ class Entry:
             "reason": self.reason,
             "detail": self.detail,
             "refers_to": self.refers_to,
+            "about_seq": self.about_seq,
+            "about_version": self.about_version,
             "rule_version": self.rule_version,
             "effective_at": self.effective_at,
             "ledger_at": self.ledger_at,
             "audience": list(self.audience),
             "postings": [item.to_avro() for item in self.postings],
+            "changes": [item.to_avro() for item in self.changes],
             "flags": list(self.flags),
             "event": self.event,
             "key_id": self.key_id,
             "signature": self.signature,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The ledger looks at its clock. It carries no time: the ledger's time is Kafka's, of the message that brings it."""
+
+    EVENT: ClassVar[str] = "ledger.tick"
+    FULL_NAME: ClassVar[str] = "alliance.ledger.Tick"
+
+    clock: str
+    number: int
+    parked_after_s: int
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> Tick:
+        return cls(values["clock"], values["number"], values["parked_after_s"])
+
+    def to_avro(self) -> dict[str, Any]:
+        return {"clock": self.clock, "number": self.number, "parked_after_s": self.parked_after_s}
 
 
 @dataclass(frozen=True, slots=True)
@@ -1117,6 +1956,7 @@ class MemberProfileChanged:
     grade_schemes: tuple[str, ...]
     rule_set_id: str | None
     rule_set_version: int | None
+    rule_set: str | None
     contact_unit: str | None
     status: str
 
@@ -1138,6 +1978,7 @@ class MemberProfileChanged:
             tuple(values["grade_schemes"]),
             values["rule_set_id"],
             values["rule_set_version"],
+            values["rule_set"],
             values["contact_unit"],
             values["status"],
         )
@@ -1159,6 +2000,7 @@ class MemberProfileChanged:
             "grade_schemes": list(self.grade_schemes),
             "rule_set_id": self.rule_set_id,
             "rule_set_version": self.rule_set_version,
+            "rule_set": self.rule_set,
             "contact_unit": self.contact_unit,
             "status": self.status,
         }
@@ -1242,6 +2084,91 @@ class OfferingChanged:
             "teachers": list(self.teachers),
             "joint_members": list(self.joint_members),
             "status": self.status,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """A person who guides the students."""
+
+    staff_id: str
+    member: str
+    role: str
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> Supervisor:
+        return cls(values["staff_id"], values["member"], values["role"])
+
+    def to_avro(self) -> dict[str, Any]:
+        return {"staff_id": self.staff_id, "member": self.member, "role": self.role}
+
+
+@dataclass(frozen=True, slots=True)
+class PracticePlacementChanged:
+    """Students of one member do practice, a project or a thesis at another: proposed, endorsed by home, under way, completed, graded."""
+
+    EVENT: ClassVar[str] = "practice.placement-changed"
+    FULL_NAME: ClassVar[str] = "alliance.practice.PracticePlacementChanged"
+
+    envelope: Envelope
+    placement_id: str
+    host: str
+    home: str
+    kind: str
+    students: tuple[str, ...]
+    supervisors: tuple[Supervisor, ...]
+    topic: tuple[LangText, ...]
+    site: str | None
+    start_date: date
+    end_date: date
+    credits: Credit | None
+    project_id: str | None
+    resource_id: str | None
+    agreement_id: str | None
+    step: str
+    reason_code: str | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> PracticePlacementChanged:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["placement_id"],
+            values["host"],
+            values["home"],
+            values["kind"],
+            tuple(values["students"]),
+            tuple(Supervisor.from_avro(item) for item in values["supervisors"]),
+            tuple(LangText.from_avro(item) for item in values["topic"]),
+            values["site"],
+            values["start_date"],
+            values["end_date"],
+            None if values["credits"] is None else Credit.from_avro(values["credits"]),
+            values["project_id"],
+            values["resource_id"],
+            values["agreement_id"],
+            values["step"],
+            values["reason_code"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "placement_id": self.placement_id,
+            "host": self.host,
+            "home": self.home,
+            "kind": self.kind,
+            "students": list(self.students),
+            "supervisors": [item.to_avro() for item in self.supervisors],
+            "topic": [item.to_avro() for item in self.topic],
+            "site": self.site,
+            "start_date": self.start_date,
+            "end_date": self.end_date,
+            "credits": None if self.credits is None else self.credits.to_avro(),
+            "project_id": self.project_id,
+            "resource_id": self.resource_id,
+            "agreement_id": self.agreement_id,
+            "step": self.step,
+            "reason_code": self.reason_code,
         }
 
 
@@ -1369,44 +2296,427 @@ class ProjectMemberChanged:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class TalentPostingChanged:
+    """A member tells of a post to fill, alone or with others, and of how many applied. Counts only: no applicant is ever named."""
+
+    EVENT: ClassVar[str] = "talent.posting-changed"
+    FULL_NAME: ClassVar[str] = "alliance.talent.TalentPostingChanged"
+
+    envelope: Envelope
+    posting_id: str
+    recruiter: str
+    members: tuple[str, ...]
+    post: tuple[LangText, ...]
+    discipline: str | None
+    rank: str | None
+    headcount: int
+    event_label: str | None
+    opens_on: date
+    closes_on: date
+    applied: int
+    interviewed: int
+    offered: int
+    accepted: int
+    status: str
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> TalentPostingChanged:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["posting_id"],
+            values["recruiter"],
+            tuple(values["members"]),
+            tuple(LangText.from_avro(item) for item in values["post"]),
+            values["discipline"],
+            values["rank"],
+            values["headcount"],
+            values["event_label"],
+            values["opens_on"],
+            values["closes_on"],
+            values["applied"],
+            values["interviewed"],
+            values["offered"],
+            values["accepted"],
+            values["status"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "posting_id": self.posting_id,
+            "recruiter": self.recruiter,
+            "members": list(self.members),
+            "post": [item.to_avro() for item in self.post],
+            "discipline": self.discipline,
+            "rank": self.rank,
+            "headcount": self.headcount,
+            "event_label": self.event_label,
+            "opens_on": self.opens_on,
+            "closes_on": self.closes_on,
+            "applied": self.applied,
+            "interviewed": self.interviewed,
+            "offered": self.offered,
+            "accepted": self.accepted,
+            "status": self.status,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TeachingAppointmentChanged:
+    """A teacher of one member is to teach or supervise at another: proposed by one side, approved by the other, started and ended by the host."""
+
+    EVENT: ClassVar[str] = "teaching.appointment-changed"
+    FULL_NAME: ClassVar[str] = "alliance.teaching.TeachingAppointmentChanged"
+
+    envelope: Envelope
+    appointment_id: str
+    staff_id: str
+    home: str
+    host: str
+    role: str
+    unit: str | None
+    rank: str | None
+    from_date: date
+    to_date: date
+    max_hours: Decimal | None
+    offering_id: str | None
+    agreement_id: str | None
+    step: str
+    reason_code: str | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> TeachingAppointmentChanged:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["appointment_id"],
+            values["staff_id"],
+            values["home"],
+            values["host"],
+            values["role"],
+            values["unit"],
+            values["rank"],
+            values["from_date"],
+            values["to_date"],
+            values["max_hours"],
+            values["offering_id"],
+            values["agreement_id"],
+            values["step"],
+            values["reason_code"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "appointment_id": self.appointment_id,
+            "staff_id": self.staff_id,
+            "home": self.home,
+            "host": self.host,
+            "role": self.role,
+            "unit": self.unit,
+            "rank": self.rank,
+            "from_date": self.from_date,
+            "to_date": self.to_date,
+            "max_hours": self.max_hours,
+            "offering_id": self.offering_id,
+            "agreement_id": self.agreement_id,
+            "step": self.step,
+            "reason_code": self.reason_code,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TeachingDelivered:
+    """Hours taught at another member: reported by the host, confirmed or disputed by home, settled by both."""
+
+    EVENT: ClassVar[str] = "teaching.delivered"
+    FULL_NAME: ClassVar[str] = "alliance.teaching.TeachingDelivered"
+
+    envelope: Envelope
+    delivery_id: str
+    appointment_id: str
+    staff_id: str
+    home: str
+    host: str
+    offering_id: str | None
+    students: tuple[str, ...]
+    period_start: date
+    period_end: date
+    hours: Decimal
+    kind: str
+    step: str
+    confirm_by: date | None
+    reason_code: str | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> TeachingDelivered:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["delivery_id"],
+            values["appointment_id"],
+            values["staff_id"],
+            values["home"],
+            values["host"],
+            values["offering_id"],
+            tuple(values["students"]),
+            values["period_start"],
+            values["period_end"],
+            values["hours"],
+            values["kind"],
+            values["step"],
+            values["confirm_by"],
+            values["reason_code"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "delivery_id": self.delivery_id,
+            "appointment_id": self.appointment_id,
+            "staff_id": self.staff_id,
+            "home": self.home,
+            "host": self.host,
+            "offering_id": self.offering_id,
+            "students": list(self.students),
+            "period_start": self.period_start,
+            "period_end": self.period_end,
+            "hours": self.hours,
+            "kind": self.kind,
+            "step": self.step,
+            "confirm_by": self.confirm_by,
+            "reason_code": self.reason_code,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TeachingSecondmentChanged:
+    """A member lends a person to another for a post (挂职) or a visit: proposed by the lender, approved, started and assessed by the borrower."""
+
+    EVENT: ClassVar[str] = "teaching.secondment-changed"
+    FULL_NAME: ClassVar[str] = "alliance.teaching.TeachingSecondmentChanged"
+
+    envelope: Envelope
+    secondment_id: str
+    staff_id: str
+    lender: str
+    borrower: str
+    post: tuple[LangText, ...]
+    kind: str
+    from_date: date
+    to_date: date
+    agreement_id: str | None
+    assessment: str | None
+    step: str
+    reason_code: str | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> TeachingSecondmentChanged:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["secondment_id"],
+            values["staff_id"],
+            values["lender"],
+            values["borrower"],
+            tuple(LangText.from_avro(item) for item in values["post"]),
+            values["kind"],
+            values["from_date"],
+            values["to_date"],
+            values["agreement_id"],
+            values["assessment"],
+            values["step"],
+            values["reason_code"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "secondment_id": self.secondment_id,
+            "staff_id": self.staff_id,
+            "lender": self.lender,
+            "borrower": self.borrower,
+            "post": [item.to_avro() for item in self.post],
+            "kind": self.kind,
+            "from_date": self.from_date,
+            "to_date": self.to_date,
+            "agreement_id": self.agreement_id,
+            "assessment": self.assessment,
+            "step": self.step,
+            "reason_code": self.reason_code,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class OwnershipShare:
+    """A member's share in the result."""
+
+    member: str
+    share_percent: Decimal
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> OwnershipShare:
+        return cls(values["member"], values["share_percent"])
+
+    def to_avro(self) -> dict[str, Any]:
+        return {"member": self.member, "share_percent": self.share_percent}
+
+
+@dataclass(frozen=True, slots=True)
+class IncomeShare:
+    """Income that a member gets of one distribution."""
+
+    member: str
+    amount: Decimal
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> IncomeShare:
+        return cls(values["member"], values["amount"])
+
+    def to_avro(self) -> dict[str, Any]:
+        return {"member": self.member, "amount": self.amount}
+
+
+@dataclass(frozen=True, slots=True)
+class TransferAchievementChanged:
+    """A member tells of a research result on its way into use: disclosed, published, negotiated, signed, registered, in use, income shared."""
+
+    EVENT: ClassVar[str] = "transfer.achievement-changed"
+    FULL_NAME: ClassVar[str] = "alliance.transfer.TransferAchievementChanged"
+
+    envelope: Envelope
+    achievement_id: str
+    owner: str
+    titles: tuple[LangText, ...]
+    kind: str
+    registry_numbers: tuple[str, ...]
+    owners: tuple[OwnershipShare, ...]
+    project_id: str | None
+    maturity: int
+    visibility: str
+    mode: str | None
+    contract_kind: str | None
+    contract_registration_no: str | None
+    partner: str | None
+    region: str | None
+    amount_band: str | None
+    income_shares: tuple[IncomeShare, ...]
+    status: str
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> TransferAchievementChanged:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["achievement_id"],
+            values["owner"],
+            tuple(LangText.from_avro(item) for item in values["titles"]),
+            values["kind"],
+            tuple(values["registry_numbers"]),
+            tuple(OwnershipShare.from_avro(item) for item in values["owners"]),
+            values["project_id"],
+            values["maturity"],
+            values["visibility"],
+            values["mode"],
+            values["contract_kind"],
+            values["contract_registration_no"],
+            values["partner"],
+            values["region"],
+            values["amount_band"],
+            tuple(IncomeShare.from_avro(item) for item in values["income_shares"]),
+            values["status"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "achievement_id": self.achievement_id,
+            "owner": self.owner,
+            "titles": [item.to_avro() for item in self.titles],
+            "kind": self.kind,
+            "registry_numbers": list(self.registry_numbers),
+            "owners": [item.to_avro() for item in self.owners],
+            "project_id": self.project_id,
+            "maturity": self.maturity,
+            "visibility": self.visibility,
+            "mode": self.mode,
+            "contract_kind": self.contract_kind,
+            "contract_registration_no": self.contract_registration_no,
+            "partner": self.partner,
+            "region": self.region,
+            "amount_band": self.amount_band,
+            "income_shares": [item.to_avro() for item in self.income_shares],
+            "status": self.status,
+        }
+
+
 Record: TypeAlias = (
-    CreditAwardCorrected
+    AgreementChanged
+    | CreditAwardCorrected
     | CreditAwarded
     | CreditRecognitionDecided
     | CreditRecognitionRequested
     | EnrollmentDecided
+    | EnrollmentPlanDecided
+    | EnrollmentPlanProposed
     | EnrollmentRequested
     | EnrollmentStatusChanged
     | Admitted
+    | CaseFlagged
     | DeadLetter
     | Heartbeat
     | MemberActivity
+    | OpenCase
     | Outcome
     | TopicRate
+    | LabAccessDecided
+    | LabAccessRequested
+    | LabResourceChanged
+    | LabUsageRecorded
     | Entry
+    | Tick
     | MemberProfileChanged
     | OfferingChanged
+    | PracticePlacementChanged
     | ProjectChanged
     | ProjectMemberChanged
+    | TalentPostingChanged
+    | TeachingAppointmentChanged
+    | TeachingDelivered
+    | TeachingSecondmentChanged
+    | TransferAchievementChanged
 )
 
 BY_NAME: Mapping[str, type[Record]] = {
+    "alliance.agreement.AgreementChanged": AgreementChanged,
     "alliance.credit.CreditAwardCorrected": CreditAwardCorrected,
     "alliance.credit.CreditAwarded": CreditAwarded,
     "alliance.credit.CreditRecognitionDecided": CreditRecognitionDecided,
     "alliance.credit.CreditRecognitionRequested": CreditRecognitionRequested,
     "alliance.enrollment.EnrollmentDecided": EnrollmentDecided,
+    "alliance.enrollment.EnrollmentPlanDecided": EnrollmentPlanDecided,
+    "alliance.enrollment.EnrollmentPlanProposed": EnrollmentPlanProposed,
     "alliance.enrollment.EnrollmentRequested": EnrollmentRequested,
     "alliance.enrollment.EnrollmentStatusChanged": EnrollmentStatusChanged,
     "alliance.hub.Admitted": Admitted,
+    "alliance.hub.CaseFlagged": CaseFlagged,
     "alliance.hub.DeadLetter": DeadLetter,
     "alliance.hub.Heartbeat": Heartbeat,
     "alliance.hub.MemberActivity": MemberActivity,
+    "alliance.hub.OpenCase": OpenCase,
     "alliance.hub.Outcome": Outcome,
     "alliance.hub.TopicRate": TopicRate,
+    "alliance.lab.LabAccessDecided": LabAccessDecided,
+    "alliance.lab.LabAccessRequested": LabAccessRequested,
+    "alliance.lab.LabResourceChanged": LabResourceChanged,
+    "alliance.lab.LabUsageRecorded": LabUsageRecorded,
     "alliance.ledger.Entry": Entry,
+    "alliance.ledger.Tick": Tick,
     "alliance.member.MemberProfileChanged": MemberProfileChanged,
     "alliance.offering.OfferingChanged": OfferingChanged,
+    "alliance.practice.PracticePlacementChanged": PracticePlacementChanged,
     "alliance.project.ProjectChanged": ProjectChanged,
     "alliance.project.ProjectMemberChanged": ProjectMemberChanged,
+    "alliance.talent.TalentPostingChanged": TalentPostingChanged,
+    "alliance.teaching.TeachingAppointmentChanged": TeachingAppointmentChanged,
+    "alliance.teaching.TeachingDelivered": TeachingDelivered,
+    "alliance.teaching.TeachingSecondmentChanged": TeachingSecondmentChanged,
+    "alliance.transfer.TransferAchievementChanged": TransferAchievementChanged,
 }

@@ -11,6 +11,7 @@ DEAD_LETTERS = "hub.dead-letters"
 HEARTBEATS = "hub.heartbeats"
 MEMBER_ACTIVITY = "hub.member-activity"
 TOPIC_RATES = "hub.topic-rates"
+CASES = "hub.cases"
 SCHEMAS = "hub.schemas"
 
 
@@ -27,6 +28,11 @@ def inbox(member: str) -> str:
 def domain(name: str) -> str:
     """Applied events of one domain, for processors and auditors."""
     return f"alliance.{name}"
+
+
+def case_key(kind: str, case_id: str) -> str:
+    """Key of a case in `hub.cases`: `enrollment/en-1`. Kinds have no slash, ids may."""
+    return f"{kind}/{case_id}"
 
 
 def owner(topic: str) -> str | None:

@@ -36,6 +36,9 @@ class Campus:
     outcomes: dict[str, str] = field(
         default_factory=dict
     )  # event id to the ledger's newest word on it
+    flags: dict[tuple[str, str], str] = field(
+        default_factory=dict
+    )  # kind and id of a case to the newest flag on it
     taken: set[str] = field(default_factory=set)  # keys of deliveries applied
     _next_at: datetime | None = None
 
@@ -67,6 +70,9 @@ class Campus:
             return False
         if item["kind"] == "outcome":
             self.outcomes[item["eventId"]] = item["outcome"]
+        elif item["kind"] == "flag":
+            said = item["record"]
+            self.flags[said["case_kind"], said["case_id"]] = said["flag"]
         else:
             self._learn(item["event"], item["record"], now)
         self.taken.add(key)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from connectors.sandbox import report
-from connectors.sandbox.desk import Contradiction, Desk, Received, Settled
+from connectors.sandbox.desk import Contradiction, Desk, Flagged, Received, Settled
 from connectors.sandbox.offices import catalog
-from connectors.sandbox.offices.directory import PHASES, RECEIVES, SETTLES
+from connectors.sandbox.offices.directory import FLAGS, LAYOUT, PHASES, RECEIVES, SETTLES
 from connectors.sandbox.seeds import Site
 from connectors.sandbox.store import Store
 
@@ -57,7 +57,7 @@ class Campus:
         """Open a database made by `folders.seed_campus`. Raises `FileNotFoundError` when there is none."""
         if not path.exists():
             raise FileNotFoundError(f"{path} is not there; run: alliance sandbox init")
-        self.store = Store(path)
+        self.store = Store(path, LAYOUT)
         setting = self.store.setting
         site = Site(
             setting("code"),
@@ -122,12 +122,20 @@ class Campus:
         return added.rowcount == 1
 
     def _apply(self, item: Mapping[str, Any]) -> None:
-        if item["kind"] == "outcome":
+        """An event type or a kind of case that no office has a use for is taken and let be."""
+        kind = item["kind"]
+        if kind == "outcome":
             self._settle(item)
-            return
-        handler = RECEIVES.get(item["event"])
-        if handler:  # an event type that this campus has no use for is taken and let be
-            handler(self.desk, Received(item["event"], item["eventId"], item["record"]))
+        elif kind == "event":
+            for receive in RECEIVES.get(item["event"], ()):
+                receive(self.desk, Received(item["event"], item["eventId"], item["record"]))
+        elif kind == "flag":
+            for flag in FLAGS.get(item["record"]["case_kind"], ()):
+                flag(self.desk, Flagged(item["eventId"], item["record"]))
+        else:
+            raise Contradiction(
+                f"item is of kind {kind!r}, known here are event, outcome and flag; upgrade this campus"
+            )
 
     def _settle(self, item: Mapping[str, Any]) -> None:
         """Mark an own change with its outcome and act on it. `duplicate` and `conflict` say nothing new about it."""

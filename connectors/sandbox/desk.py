@@ -1,4 +1,7 @@
-"""What every office of a campus works with: the database, who we are, the clock, and the way to publish."""
+"""What every office of a campus works with: the database, who we are, the clock, and the way to publish.
+
+Owns the words an office module is written in; `offices/__init__.py` says which names it offers.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,17 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, TypeAlias
+from datetime import date, datetime, timedelta, timezone
+from typing import Any, Final, TypeAlias, TypedDict
 
 from connectors.sandbox.rules import draw
 from connectors.sandbox.seeds import Site
 from connectors.sandbox.store import Change, Store
 from schemas.envelope import rfc3339
+
+SHANGHAI: Final = timezone(
+    timedelta(hours=8)
+)  # no daylight saving since 1991; the ledger counts days so
 
 
 class Contradiction(Exception):
@@ -41,6 +48,41 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Flagged:
+    """A case of ours needs a person, or ran out of time. `record` has the fields of hub.case-flagged.
+
+    Unlike a member's event it may change a state: `expired` is the ledger's own step.
+    """
+
+    event_id: str
+    record: Mapping[str, Any]
+
+    @property
+    def flag(self) -> str:
+        return str(self.record["flag"])
+
+    @property
+    def case_id(self) -> str:
+        return str(self.record["case_id"])
+
+    @property
+    def state(self) -> str:
+        """State of the case in the ledger now."""
+        return str(self.record["state"])
+
+
+class Case(TypedDict):
+    """A thing as the ledger knows it, in one line: `{"kind": "placement", "id": "...", "summary": "ongoing"}`."""
+
+    kind: str
+    id: str
+    summary: str
+
+
+Rows: TypeAlias = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
     """One campus at work. `members` are the codes of all members of the alliance, ours too."""
 
@@ -61,6 +103,14 @@ class Desk:
 
     def others(self) -> list[str]:
         return [member for member in self.members if member != self.code]
+
+    def day(self, after: int = 0) -> date:
+        """Today at the campus, or so many days after today. Deadlines are counted from it: the ledger has a clock, too."""
+        return self.now().astimezone(SHANGHAI).date() + timedelta(days=after)
+
+    def rows(self, sql: str, *values: object) -> Rows:
+        """Rows as holdings show them, with the names the query gives to its columns."""
+        return [dict(row) for row in self.store.all(sql, *values)]
 
     def draw(self, *parts: str) -> float:
         return draw(self.seed, *parts)
@@ -110,3 +160,5 @@ class Desk:
 Phase: TypeAlias = Callable[[Desk], None]
 Receive: TypeAlias = Callable[[Desk, Received], None]
 Settle: TypeAlias = Callable[[Desk, Change, Settled], None]
+Flag: TypeAlias = Callable[[Desk, Flagged], None]
+Holdings: TypeAlias = Mapping[str, Rows]

@@ -21,6 +21,7 @@ from string import Template
 from typing import Any
 
 from connectors.sandbox import seeds
+from connectors.sandbox.offices.directory import LAYOUT, RESOURCES
 from connectors.sandbox.seeds import Site
 from connectors.sandbox.store import Store
 from schemas.members import Alliance
@@ -92,7 +93,7 @@ def seed_campus(path: Path, at: Site, members: Sequence[str], seed: int, student
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f"{path.name}*"):
         left.unlink()  # of an init that did not get to its end
-    store = Store(path)
+    store = Store(path, LAYOUT)
     # Pseudonyms must not be guessable at a real campus; here they must repeat with the seed.
     key = hashlib.sha256(f"{seed}/{at.code}/pseudonyms".encode()).hexdigest()
     people = seeds.staff(seed, at, STAFF, key)
@@ -148,12 +149,13 @@ def _text(body: Mapping[str, Any]) -> str:
 
 
 def write_connector(folder: Path, place: Place, alliance: Alliance, bootstrap: str) -> None:
-    """Fill in the connector template for one campus."""
+    """Fill in the connector template for one campus. Each resource of the feed has the mapping of its name."""
     filled = {
         "code": place.code,
         "name": alliance.members[place.code].name_en,
         "port": str(place.port),
         "bootstrap": bootstrap,
+        "mappings": "\n".join(f'{name} = "mapping/{name}.toml"' for name in RESOURCES),
     }
     _copy(files("connectors.sandbox") / "connector_template", folder, filled)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from connectors.sandbox.desk import Desk
-from connectors.sandbox.store import EVENTS
+from connectors.sandbox.offices import directory
 
 
 def holdings(desk: Desk) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def holdings(desk: Desk) -> dict[str, Any]:
         "sent": [
             {
                 "eventId": row["event_id"],
-                "event": EVENTS[row["resource"]],
+                "event": store.events[row["resource"]],
                 "subject": row["subject"],
                 "outcome": row["outcome"],
                 "ledgerSeq": row["ledger_seq"],
@@ -25,36 +25,8 @@ def holdings(desk: Desk) -> dict[str, Any]:
         ],
         "applied": store.count("SELECT count(*) FROM inbox WHERE kind = 'event'"),
         "appliedTwice": applied_twice(desk),
-        "enrollments": _rows(
-            desk,
-            "SELECT enrollment_id AS enrollmentId, student_id AS studentId, home, host, offering_id AS offeringId, state "
-            "FROM enrollment WHERE state IS NOT NULL ORDER BY 1",
-        ),
-        "offerings": _rows(
-            desk,
-            "SELECT o.offering_id AS offeringId, o.capacity, "
-            "(SELECT count(*) FROM seat WHERE seat.offering_id = o.offering_id) AS seatsTaken "
-            "FROM offering o WHERE o.capacity IS NOT NULL ORDER BY 1",
-        ),
-        "awards": _rows(
-            desk,
-            "SELECT award_id AS awardId, student_id AS studentId, home, host, scheme, credit_milli AS creditMilli, result, "
-            "state FROM award WHERE state IS NOT NULL ORDER BY 1",
-        ),
-        "recognitions": _rows(
-            desk,
-            "SELECT recognition_id AS recognitionId, student_id AS studentId, state, recognized_milli AS recognizedMilli "
-            "FROM recognition WHERE state IS NOT NULL ORDER BY 1",
-        ),
-        "projects": _rows(
-            desk,
-            "SELECT project_id AS projectId, lead, status FROM project WHERE status IS NOT NULL ORDER BY 1",
-        ),
-        "projectMembers": _rows(
-            desk,
-            "SELECT project_id AS projectId, person_id AS personId, employer, state FROM project_member "
-            "WHERE state IS NOT NULL ORDER BY 1, 2",
-        ),
+        "cases": directory.cases(desk),
+        **directory.holdings(desk),
     }
 
 
@@ -83,11 +55,11 @@ def status(desk: Desk) -> dict[str, Any]:
         "changes": sum(outcomes.values()),
         "outcomes": outcomes,
         "open": outcomes.get("none", 0) + outcomes.get("parked", 0),
-        "oldestOpen": _oldest(oldest) if oldest else None,
-        "work": _work(desk),
+        "oldestOpen": _oldest(desk, oldest) if oldest else None,
+        "work": directory.work(desk),
         "sent": [
             [
-                EVENTS[row["resource"]],
+                store.events[row["resource"]],
                 row["audience"].split(",") if row["audience"] else [],
                 row["n"],
             ]
@@ -104,27 +76,10 @@ def status(desk: Desk) -> dict[str, Any]:
     }
 
 
-def _oldest(row: Any) -> dict[str, Any]:
+def _oldest(desk: Desk, row: Any) -> dict[str, Any]:
     return {
-        "event": EVENTS[row["resource"]],
+        "event": desk.store.events[row["resource"]],
         "eventId": row["event_id"],
         "since": row["occurred_at"],
         "outcome": row["outcome"],
     }
-
-
-def _work(desk: Desk) -> int:
-    """Cases where it is this campus's turn: requests after closing, recognition cases between their stages."""
-    waiting = desk.store.count(
-        "SELECT count(*) FROM recognition WHERE state = 'requested' AND doing IS NULL"
-    )
-    if desk.store.setting("closed"):
-        waiting += desk.store.count(
-            "SELECT count(*) FROM enrollment WHERE host = ? AND state IN ('pending', 'queued') AND doing IS NULL",
-            desk.code,
-        )
-    return waiting
-
-
-def _rows(desk: Desk, sql: str) -> list[dict[str, Any]]:
-    return [dict(row) for row in desk.store.all(sql)]

@@ -16,6 +16,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
+from string import Template
 from typing import Any
 
 from connectors.sandbox.rules import choose, draw
@@ -101,6 +102,15 @@ def themes() -> Sequence[Mapping[str, Any]]:
     """Themes of joint projects: zh, en, kind, programs."""
     found: Sequence[Mapping[str, Any]] = _names()["project"]
     return found
+
+
+def rule_set(at: Site) -> tuple[str, int, str]:
+    """The university's rules of recognition: id, version and text, made from `data/rule_set.toml`."""
+    text = Template(_data("rule_set.toml")).substitute(
+        code=at.code, name_zh=at.name_zh, name_en=at.name_en, hours=at.hours_per_credit
+    )
+    head = tomllib.loads(text)
+    return head["id"], head["version"], text
 
 
 def site(seed: int, member: Member) -> Site:

@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, Protocol, TypeAlias
 
 from connectors.sandbox.rules import Mark, Ruling
-from connectors.sandbox.seeds import Site
+from connectors.sandbox.seeds import Site, rule_set
 
 Body: TypeAlias = dict[str, Any]
 
@@ -55,6 +55,7 @@ def score(mark: Mark) -> Body:
 
 
 def profile(site: Site, produces: Sequence[str], consumes: Sequence[str]) -> Body:
+    name, version, text = rule_set(site)
     return {
         "organizationType": "root",
         "primaryCode": {"codeType": "identifier", "code": site.code},
@@ -70,6 +71,7 @@ def profile(site: Site, produces: Sequence[str], consumes: Sequence[str]) -> Bod
         "hoursPerCredit": site.hours_per_credit,
         "gradeNotations": [_VALUE_TYPES[site.notation]],
         "contactUnit": "教务处",
+        "ruleSet": {"id": name, "version": version, "text": text},
         "state": "active",
     }
 
@@ -203,6 +205,7 @@ def recognition_decision(
     number: str,
     decided: date,
     appeal: date | None,
+    rule: tuple[str, int],
 ) -> Body:
     """One mapping from all awards of the case to one home course, or to none when nothing is recognized."""
     scheme = awards[0]["scheme"]
@@ -224,7 +227,8 @@ def recognition_decision(
                 "courses": [replaced] if ruling.milli else [],
                 "outcome": ruling.outcome,
                 "reason": ruling.reason,
-                "rule": {"id": "cn-credit-recognition", "version": 1},
+                "rule": {"id": rule[0], "version": rule[1]},
+                "facts": _facts(recognition, ruling),
                 "conversion": {
                     "method": "table" if converted else "none",
                     "from": awards[0]["notation"],
@@ -237,6 +241,16 @@ def recognition_decision(
         "documentNumber": number,
         "decisionDate": decided.isoformat(),
         "appealDate": appeal.isoformat() if appeal else None,
+    }
+
+
+def _facts(recognition: Row, ruling: Ruling) -> Body:
+    """What the office found, for the rules to weigh."""
+    milli = recognition["course_milli"]
+    return {
+        "homeCredits": None if milli is None else milli / 1000,
+        "overlapPercent": recognition["overlap"],
+        "alreadyEarned": ruling.reason == "already_earned",
     }
 
 

@@ -1,37 +1,23 @@
 """One campus's database: SQLite, one file, one writer.
 
-Owns tables, transactions and the change feed. A change row is written in the same transaction as the business rows it
-tells of (an outbox), numbered in commit order. Columns named `state` hold what the ledger has decided, never what the
-campus hopes for; a step that waits for its outcome stands in `doing`. `journal` is written by triggers, one row for each
-effect on a business row with the event that caused it: an event applied twice would show there.
+Owns transactions, the change feed and the tables that all offices use; each office brings its own. A change row is
+written in the same transaction as the business rows it tells of (an outbox), numbered in commit order. Columns named
+`state` hold what the ledger has decided, never what the campus hopes for; a step that waits for its outcome stands in
+`doing`. `journal` is written by triggers, one row for each effect on a business row with the event that caused it: an
+event applied twice would show there.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-# Resources of the change feed, with the alliance event that each becomes.
-EVENTS: Final[dict[str, str]] = {
-    "profile": "member.profile-changed",
-    "offering": "offering.changed",
-    "enrollment-request": "enrollment.requested",
-    "enrollment-decision": "enrollment.decided",
-    "enrollment-status": "enrollment.status-changed",
-    "result": "credit.awarded",
-    "result-correction": "credit.award-corrected",
-    "recognition-request": "credit.recognition-requested",
-    "recognition-decision": "credit.recognition-decided",
-    "project": "project.changed",
-    "project-member": "project.member-changed",
-}
-
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE phase (name TEXT PRIMARY KEY, changes INTEGER NOT NULL) STRICT;
 
@@ -39,56 +25,6 @@ CREATE TABLE student (
   student_id TEXT PRIMARY KEY, number TEXT NOT NULL, name TEXT NOT NULL, level TEXT NOT NULL, major TEXT NOT NULL
 ) STRICT;
 CREATE TABLE staff (staff_id TEXT PRIMARY KEY, name TEXT NOT NULL, title TEXT NOT NULL, unit TEXT NOT NULL) STRICT;
-CREATE TABLE course (
-  course_id TEXT PRIMARY KEY, code TEXT NOT NULL, title TEXT NOT NULL, scheme TEXT NOT NULL,
-  credit_milli INTEGER NOT NULL, body TEXT NOT NULL
-) STRICT;
-CREATE INDEX course_title ON course (title);
-
--- Own offerings. body: as entered; in_force: as the ledger holds it.
-CREATE TABLE offering (
-  offering_id TEXT PRIMARY KEY, course_id TEXT NOT NULL, body TEXT NOT NULL, in_force TEXT, capacity INTEGER,
-  status TEXT, cause TEXT
-) STRICT;
--- Other members' offerings and profiles, as told by the alliance.
-CREATE TABLE catalogue (
-  offering_id TEXT PRIMARY KEY, host TEXT NOT NULL, title TEXT NOT NULL, start_date TEXT NOT NULL, mode TEXT NOT NULL,
-  status TEXT NOT NULL, capacity INTEGER NOT NULL, cause TEXT
-) STRICT;
-CREATE TABLE partner (code TEXT PRIMARY KEY, name TEXT NOT NULL, status TEXT NOT NULL, cause TEXT) STRICT;
-
-CREATE TABLE enrollment (
-  enrollment_id TEXT PRIMARY KEY, student_id TEXT NOT NULL, home TEXT NOT NULL, host TEXT NOT NULL,
-  offering_id TEXT NOT NULL, state TEXT, doing TEXT, plan TEXT, home_version INTEGER NOT NULL, request_event TEXT,
-  cause TEXT
-) STRICT;
-CREATE INDEX enrollment_offering ON enrollment (offering_id);
--- Leaving before the start gives the seat back, leaving later does not.
-CREATE VIEW seat AS
-  SELECT enrollment_id, offering_id, host FROM enrollment WHERE state IN ('associated', 'active', 'finished', 'withdrawn');
-
-CREATE TABLE award (
-  award_id TEXT PRIMARY KEY, enrollment_id TEXT NOT NULL, student_id TEXT NOT NULL, home TEXT NOT NULL,
-  host TEXT NOT NULL, title TEXT NOT NULL, scheme TEXT NOT NULL, credit_milli INTEGER NOT NULL,
-  first_milli INTEGER NOT NULL, result TEXT NOT NULL, notation TEXT NOT NULL, grade TEXT NOT NULL, state TEXT, doing TEXT,
-  recognition_id TEXT, recognition_state TEXT, award_event TEXT, cause TEXT
-) STRICT;
-CREATE INDEX award_recognition ON award (recognition_id);
-
-CREATE TABLE recognition (
-  recognition_id TEXT PRIMARY KEY, number INTEGER NOT NULL, student_id TEXT NOT NULL, awards TEXT NOT NULL,
-  course_code TEXT NOT NULL, course_milli INTEGER, category TEXT NOT NULL, overlap INTEGER NOT NULL, state TEXT,
-  doing TEXT, recognized_milli INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, cause TEXT
-) STRICT;
-CREATE INDEX recognition_student ON recognition (student_id);
-
-CREATE TABLE project (
-  project_id TEXT PRIMARY KEY, lead TEXT NOT NULL, members TEXT NOT NULL, body TEXT, status TEXT, cause TEXT
-) STRICT;
-CREATE TABLE project_member (
-  project_id TEXT NOT NULL, person_id TEXT NOT NULL, employer TEXT NOT NULL, position TEXT NOT NULL, state TEXT,
-  cause TEXT, PRIMARY KEY (project_id, person_id)
-) STRICT;
 
 CREATE TABLE change (
   number INTEGER PRIMARY KEY AUTOINCREMENT, resource TEXT NOT NULL, event_id TEXT NOT NULL UNIQUE, subject TEXT NOT NULL,
@@ -105,33 +41,45 @@ CREATE TABLE inbox (
 CREATE TABLE journal (cause TEXT NOT NULL, thing TEXT NOT NULL, id TEXT NOT NULL, said TEXT NOT NULL) STRICT;
 CREATE INDEX journal_thing ON journal (id);
 """
-# Each thing with the columns whose change is an effect, its id and what the journal says of it.
-_EFFECTS = (
-    ("offering", "capacity, status", "offering_id", "NEW.status || ' ' || NEW.capacity"),
-    ("catalogue", "status, capacity", "offering_id", "NEW.status || ' ' || NEW.capacity"),
-    ("partner", "status", "code", "NEW.status"),
-    ("enrollment", "state", "enrollment_id", "NEW.state"),
-    ("award", "state, credit_milli, result", "award_id", "NEW.state || ' ' || NEW.credit_milli"),
-    ("award", "recognition_state", "award_id", "'recognition ' || NEW.recognition_state"),
-    ("recognition", "state", "recognition_id", "NEW.state || ' ' || NEW.recognized_milli"),
-    ("project", "status", "project_id", "NEW.status"),
-    (
-        "project_member",
-        "state",
-        "project_id || '/' || NEW.person_id",
-        "NEW.state || ' ' || NEW.position",
-    ),
-)
 
 
-def _triggers() -> Iterator[str]:
-    for number, (table, columns, key, said) in enumerate(_EFFECTS):
+class Effect(NamedTuple):
+    """A table whose changes the journal notes: columns that count, and SQL for the thing's id and what is said of it.
+
+    The table has a column `cause`, the event of the newest change. One event may change a row once. A second effect on
+    the same table has `on_insert` false, or each new row would be noted twice.
+    """
+
+    table: str
+    columns: str
+    key: str
+    said: str
+    on_insert: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the offices bring to the database: SQL of their tables, effects, and events by resource of the feed."""
+
+    tables: Sequence[str]
+    effects: Sequence[Effect]
+    events: Mapping[str, str]
+
+
+def _script(layout: Layout) -> str:
+    """All of an empty database, in one transaction."""
+    triggers = (f"{trigger};" for trigger in _triggers(layout.effects))
+    return "\n".join(("BEGIN IMMEDIATE;", _TABLES, *layout.tables, *triggers, "COMMIT;"))
+
+
+def _triggers(effects: Iterable[Effect]) -> Iterator[str]:
+    for number, (table, columns, key, said, on_insert) in enumerate(effects):
         note = f"INSERT INTO journal SELECT NEW.cause, '{table}', NEW.{key}, {said}"
         yield (
             f"CREATE TRIGGER journal_update_{number} AFTER UPDATE OF {columns} ON {table} "
             f"WHEN NEW.cause IS NOT NULL AND {said} IS NOT NULL BEGIN {note}; END"
         )
-        if not columns.startswith("recognition_state"):
+        if on_insert:
             yield (
                 f"CREATE TRIGGER journal_insert_{number} AFTER INSERT ON {table} "
                 f"WHEN NEW.cause IS NOT NULL AND {said} IS NOT NULL BEGIN {note}; END"
@@ -158,19 +106,16 @@ class Change:
 class Store:
     """The database of one campus. Not for use by two threads or two processes at once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, layout: Layout) -> None:
         """Open, or create with empty tables. WAL: what is committed survives a kill of the process."""
         new = not path.exists()
+        self.events: Final = layout.events
         self.db: Final = sqlite3.connect(path, isolation_level=None, cached_statements=256)
         self.db.row_factory = sqlite3.Row
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = NORMAL")
         if new:
-            with self.transaction():
-                for statement in _SCHEMA.split(";\n"):
-                    self.db.execute(statement)
-                for statement in _triggers():
-                    self.db.execute(statement)
+            self.db.executescript(_script(layout))
 
     def close(self) -> None:
         self.db.close()

@@ -91,6 +91,7 @@ class SinkTable(_Table):
     batch: int = Field(default=200, ge=1, le=2000)
     events: tuple[str, ...] = ("*",)
     outcomes: bool = True
+    flags: bool = True
 
 
 class _File(_Table):

@@ -75,12 +75,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Something for the campus: another member's event, or the outcome of one of its own.
+    """Something for the campus: another member's event, the outcome of one of its own, or the flag of a case.
 
-    `ledger_seq` is None for a refusal (the event never reached the ledger). `outcome` is empty for events.
+    `ledger_seq` is None for a refusal (the event never reached the ledger). `outcome` is empty but for outcomes. A flag
+    is the hub's word that a case of ours needs a person, or ran out of time; `record` is its hub.case-flagged.
     """
 
-    kind: Literal["event", "outcome"]
+    kind: Literal["event", "outcome", "flag"]
     event: str
     event_id: str
     ledger_seq: int | None
@@ -108,7 +109,11 @@ class Delivery:
                 "developerMessage": said.developer_message,
                 "userMessageZh": said.user_message_zh,
                 "userMessageEn": said.user_message_en,
+                "nextActor": said.next_actor,
                 "retryable": said.retryable,
+                "retryWhen": said.retry_when,
+                "refersToSeq": said.refers_to if said.about_seq is None else said.about_seq,
+                "refersToVersion": said.about_version,
             }
         return head | {"record": to_json(self.record)}
 
@@ -158,7 +163,7 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """Brings events and outcomes into a campus system. Errors as for `Source`."""
+    """Brings events, outcomes and flags into a campus system. Errors as for `Source`."""
 
     async def check(self) -> str:
         """Open the connection and say in one line what answered. Changes nothing."""

@@ -15,8 +15,10 @@ from connectors.sdk.outgoing import envelope_of
 from connectors.sdk.state import Parked, State, Taken
 from schemas import envelope
 from schemas.codec import Unreadable, decode
-from schemas.records import Outcome, Record
+from schemas.records import CaseFlagged, Outcome, Record
 from schemas.signing import Verifier
+
+KINDS = ("event", "outcome", "refusal", "flag")
 
 Found: TypeAlias = tuple[Delivery, Incoming]
 
@@ -62,16 +64,17 @@ class InboxReader:
 
     def delivery(self, incoming: Incoming) -> Delivery:
         """The message as the campus will get it. Raises `Permanent`, or `Forged`."""
-        record = _decoded(incoming)
-        if envelope.header(incoming.headers, envelope.KIND) == b"event":
-            return self._verified(record, incoming)
-        if not isinstance(record, Outcome):
+        kind = (envelope.header(incoming.headers, envelope.KIND) or b"").decode("latin-1")
+        if kind not in KINDS:
             raise Permanent(
-                f"inbox offset {incoming.offset}: {record.EVENT} where an outcome belongs; tell the hub's operators",
+                f"inbox offset {incoming.offset}: kind {kind!r}, known are {', '.join(KINDS)}; upgrade this connector, "
+                "then start it again",
                 "inbox: a message of unknown kind",
             )
-        seq = _seq(incoming)
-        return Delivery("outcome", record.event_type, record.event_id, seq, record, record.outcome)
+        record = _decoded(incoming)
+        if kind == "event":
+            return self._verified(record, incoming)
+        return _flag(record, incoming) if kind == "flag" else _outcome(record, incoming)
 
     def _verified(self, record: Record, incoming: Incoming) -> Delivery:
         """Another member's event, if that member's key signed these bytes."""
@@ -121,6 +124,28 @@ class _OutcomeBook:
             del self._waiting[said.event_id]
             self.done.append(said.event_id)
         return True
+
+
+def _outcome(record: Record, incoming: Incoming) -> Delivery:
+    if not isinstance(record, Outcome):
+        raise _misplaced(record, incoming, "an outcome")
+    seq = _seq(incoming)
+    return Delivery("outcome", record.event_type, record.event_id, seq, record, record.outcome)
+
+
+def _flag(record: Record, incoming: Incoming) -> Delivery:
+    """A case that needs a person. It has no envelope: its id is the header's."""
+    event_id = envelope.header(incoming.headers, "ce_id")
+    if not isinstance(record, CaseFlagged) or not event_id:
+        raise _misplaced(record, incoming, "a flag with its ce_id")
+    return Delivery("flag", record.EVENT, event_id.decode("latin-1"), _seq(incoming), record)
+
+
+def _misplaced(record: Record, incoming: Incoming, wanted: str) -> Permanent:
+    return Permanent(
+        f"inbox offset {incoming.offset}: {record.EVENT} where {wanted} belongs; tell the hub's operators",
+        "inbox: a message that is not of its kind",
+    )
 
 
 def _seq(incoming: Incoming) -> int | None:

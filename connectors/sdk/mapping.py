@@ -22,6 +22,7 @@ from connectors.sdk.contract import ConfigError, Permanent
 from connectors.sdk.expressions import MISSING, compile_path
 from schemas.catalogue import Schema, catalogue
 from schemas.codec import from_json
+from schemas.content import content_hash
 from schemas.records import Record
 
 
@@ -109,7 +110,7 @@ class EventMapping:
         envelope["partition_key"] = self._text(self.partition_key, self.schema.key, values)
         values["envelope"] = envelope
         try:
-            return from_json(self.schema.event, values)
+            return _hashed(self.schema, values)
         except (ValueError, InvalidOperation) as error:
             said = str(error)
             field = said.partition(":")[0].partition(" ")[0]
@@ -119,6 +120,14 @@ class EventMapping:
 
     def _text(self, template: str | None, field: str, values: Mapping[str, Any]) -> str:
         return template.format_map(values) if template else str(values.get(field))
+
+
+def _hashed(schema: Schema, values: Mapping[str, Any]) -> Record:
+    """The record, with the hash of its content where the schema wants one and the mapping gives none."""
+    if not schema.hash or values.get(schema.hash):
+        return from_json(schema.event, values)
+    unhashed = from_json(schema.event, {**values, schema.hash: ""})
+    return from_json(schema.event, {**values, schema.hash: content_hash(unhashed)})
 
 
 def _assembled(fields: Mapping[tuple[str, ...], Put], data: Any) -> dict[str, Any]:
@@ -337,7 +346,7 @@ class _Compiler:
                 + (f"did you mean {near[0]}?" if near else "remove it")
             )
         for name, field in known.items():
-            if name not in mapped and "default" not in field:
+            if name not in mapped and name != schema.hash and "default" not in field:
                 self.faults.append(
                     f"fields.{name}: {schema.event} needs it; map it or give it a const"
                 )

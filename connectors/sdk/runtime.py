@@ -104,6 +104,8 @@ class _OpenSink:
         table = self.config.table
         if delivery.kind == "outcome":
             return table.outcomes
+        if delivery.kind == "flag":
+            return table.flags
         return "*" in table.events or delivery.event in table.events
 
 

@@ -176,12 +176,15 @@ class FakeHub:
             outcome=outcome,
             seq=None if refused else self._seq,
             refers_to=None,
+            about_seq=None,
+            about_version=None,
             reason=None if outcome == "applied" else "TEST",
             developer_message="",
             user_message_zh="",
             user_message_en="",
             next_actor=None,
             retryable=False,
+            retry_when="",
             source_topic=topics.outbox(member),
             source_partition=0,
             source_offset=len(self.published) - 1,
@@ -202,6 +205,16 @@ class FakeHub:
             (envelope.LEDGER_SEQ, str(self._seq).encode()),
         ]
         await self._put(member, event.value, headers)
+
+    async def flag(self, member: str, event_id: str, record: Record, kind: bytes = b"flag") -> None:
+        """Put the flag of a case into a member's inbox; under another `kind`, something newer than this SDK."""
+        self._seq += 1
+        headers = [
+            ("ce_id", event_id.encode()),
+            (envelope.KIND, kind),
+            (envelope.LEDGER_SEQ, str(self._seq).encode()),
+        ]
+        await self._put(member, encode(record), headers)
 
     async def _put(self, member: str, value: bytes, headers: envelope.Headers) -> None:
         box = self._inboxes.setdefault(topics.inbox(member), [])
@@ -410,5 +423,24 @@ def their_request(number: int, home: str = THEM, host: str = US) -> Record:
             "activity": "course",
             "delivery": "online",
             "home_active_registration": True,
+        },
+    )
+
+
+def case_flag(flag: str = "deadline_near", case_id: str = "enrollment-1") -> Record:
+    """A flag of a case of ours."""
+    return from_json(
+        "hub.case-flagged",
+        {
+            "flag": flag,
+            "case_kind": "enrollment",
+            "case_id": case_id,
+            "state": "pending",
+            "next_actors": [US],
+            "due_at": "2026-09-04T00:00:00Z",
+            "cause_seq": 1,
+            "message_en": "3 days left to decide on this request.",
+            "message_zh": "该申请须在 3 天内作出决定。",
+            "flagged_at": "2026-09-01T00:00:00Z",
         },
     )

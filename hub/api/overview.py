@@ -23,6 +23,7 @@ from hub.store.queries import (
     StoredEntry,
     StoredLetter,
     StoreUnavailable,
+    Turns,
 )
 from schemas import topics
 from schemas.members import Alliance, Member
@@ -60,6 +61,7 @@ class Facts:
     dead_letters: int = 0
     newest_letters: tuple[StoredLetter, ...] = ()
     still_parked: int = 0
+    turns: tuple[Turns, ...] = ()
 
 
 def read_facts(reader: Reader, now: datetime) -> Facts:
@@ -78,6 +80,7 @@ def read_facts(reader: Reader, now: datetime) -> Facts:
             dead_letters=reader.dead_letter_count(),
             newest_letters=tuple(reader.newest_dead_letters(SHOWN_LETTERS)),
             still_parked=reader.still_parked(),
+            turns=tuple(reader.turns(now)),
         )
     except StoreUnavailable as error:
         return Facts(error=str(error))
@@ -282,6 +285,10 @@ class Watch:
         self._lock = asyncio.Lock()
         self._newest: Overview | None = None
         self._waiting: dict[str, tuple[int, datetime]] = {}  # stages with work left
+
+    def now(self) -> datetime:
+        """The time by which the overview, too, judges what is late."""
+        return self._clock()
 
     async def current(self) -> Overview:
         """The overview of now, at most `REFRESH_S` old."""

@@ -5,6 +5,7 @@ Owns paths, parameters and JSON shapes. Times are ISO 8601 in UTC, hashes and si
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -14,13 +15,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from hub.api.cases import case_json, turns_json
 from hub.api.metrics import metrics_page
 from hub.api.overview import Lag, MemberView, TopicView, Watch
 from hub.api.problems import KINDS, Problem
 from hub.api.sentences import sentence
 from hub.api.troubles import Trouble, troubles
+from hub.events import machines
+from hub.events.reference import whole_json
 from hub.store.fold import STEP_MS
-from hub.store.queries import Reader, StoredEntry, StoredLetter
+from hub.store.queries import (
+    CaseOrder,
+    CasePlace,
+    Reader,
+    StoredEntry,
+    StoredLetter,
+    case_place,
+)
 from schemas.catalogue import Schema, catalogue, example, prose
 from schemas.codec import Unreadable, decode, to_json
 from schemas.envelope import rfc3339
@@ -48,7 +59,10 @@ class Api:
             "/ledger/head": self.ledger_head,
             "/ledger/entries": self.ledger_entries,
             "/ledger/entries/{seq:int}": self.ledger_entry,
+            "/cases": self.cases,
+            "/cases/summary": self.cases_summary,
             "/dead-letters": self.dead_letters,
+            "/catalogue": self.catalogue,
             "/schemas": self.schemas,
             "/schemas/{event}": self.schema,
             "/problems/{code}": self.problem,
@@ -175,6 +189,38 @@ class Api:
             event = None
         return JSONResponse(self._entry_json(stored) | {"event": event})
 
+    def cases(self, request: Request) -> Response:
+        """Open cases, longest waiting first, or by deadline. `after` is where a case stands: `<ms>/<kind>/<id>`."""
+        query = _query(request, "member", "kind", "overdue", "order", "after", "limit")
+        member, kind = query.get("member"), query.get("kind")
+        _one_of("member", member, tuple(self._alliance.members))
+        _one_of("kind", kind, tuple(machine.kind for machine in machines()))
+        _one_of("overdue", query.get("overdue"), ("true",))
+        _one_of("order", query.get("order"), ("age", "due"))
+        order: CaseOrder = "due" if query.get("order") == "due" else "age"
+        limit, now = _whole(query, "limit", 100, MAX_LIMIT), self._watch.now()
+        found = self._reader.open_cases(
+            member=member,
+            kind=kind,
+            due_before=now if "overdue" in query else None,
+            order=order,
+            after=_case_place(query.get("after")),
+            limit=limit + 1,
+        )
+        following = None
+        if len(found) > limit:
+            following = dict(query) | {"after": _spelled(case_place(found[limit - 1], order))}
+        items = [case_json(case, self._alliance.members, now) for case in found[:limit]]
+        return JSONResponse({"items": items, "next": _next(request, following)})
+
+    def cases_summary(self, request: Request) -> Response:
+        """Open cases by next actor, those with most overdue ones first."""
+        _query(request)
+        now = self._watch.now()
+        found = self._reader.turns(now)
+        items = [turns_json(turns, self._alliance.members, now) for turns in found]
+        return JSONResponse({"at": rfc3339(now), "items": items})
+
     def dead_letters(self, request: Request) -> Response:
         """Dead letters with an offset above `after`, oldest first."""
         query = _query(request, "after", "limit")
@@ -186,6 +232,10 @@ class Api:
         )
         items = [_letter_json(stored) for stored in found[:limit]]
         return JSONResponse({"items": items, "next": _next(request, following)})
+
+    async def catalogue(self, _request: Request) -> Response:
+        """Event types with what belongs to each, clauses they serve, tables of lives, reasons with their advice."""
+        return JSONResponse(whole_json())
 
     async def schemas(self, _request: Request) -> Response:
         return JSONResponse({"items": [_schema_json(schema) for schema in catalogue().events()]})
@@ -305,7 +355,8 @@ def _query(request: Request, *allowed: str) -> Mapping[str, str]:
     unknown = sorted(query.keys() - set(allowed))
     if unknown:
         raise Problem(
-            "INVALID_PARAMETER", f"unknown {', '.join(unknown)}, wanted {', '.join(allowed)}"
+            "INVALID_PARAMETER",
+            f"unknown {', '.join(unknown)}, wanted {', '.join(allowed) or 'none'}",
         )
     return query
 
@@ -329,6 +380,21 @@ def _one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> None:
         raise Problem(
             "INVALID_PARAMETER", f"{name} is {value[:40]!r}, wanted one of {', '.join(allowed)}"
         )
+
+
+def _case_place(raw: str | None) -> CasePlace | None:
+    if raw is None:
+        return None
+    found = re.fullmatch(r"(-?[0-9]{1,18})/([^/]+)/(.+)", raw, re.DOTALL)
+    if not found:
+        raise Problem(
+            "INVALID_PARAMETER", f"after is {raw[:40]!r}, wanted what `next` said, <ms>/<kind>/<id>"
+        )
+    return CasePlace(int(found[1]), found[2], found[3])
+
+
+def _spelled(place: CasePlace) -> str:
+    return f"{place.at_ms}/{place.kind}/{place.id}"
 
 
 def _next(request: Request, query: Mapping[str, str] | None) -> str | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from hub import events
 from schemas.codec import Unreadable, decode
 from schemas.members import Member
-from schemas.records import Entry
+from schemas.records import CaseFlagged, Entry, Tick
 
 
 class Text(NamedTuple):
@@ -28,7 +28,15 @@ def sentence(entry: Entry, members: Mapping[str, Member]) -> Text:
     """What the event of an entry says; bare facts when this hub does not know its type."""
     names = events.Names({code: name_of(members, code) for code in members})
     try:
-        return Text(*events.sentence(decode(entry.event), names))
+        event = decode(entry.event)
+        if isinstance(event, CaseFlagged):
+            return Text(
+                f"{event.case_kind} {event.case_id}: {event.message_en}",
+                f"{event.case_kind} {event.case_id}：{event.message_zh}",
+            )
+        if isinstance(event, Tick):
+            return Text("The ledger looked at its clock", "账本核对时间")
+        return Text(*events.sentence(event, names))
     except (Unreadable, KeyError):
         by = name_of(members, entry.member)
         return Text(

@@ -165,7 +165,7 @@ def recognized(maker: Maker, case: Case) -> r.CreditRecognitionDecided:
     name = f"recognition-{case.number:08x}"
     mapping = r.RecognitionMapping(
         (f"award-{case.number:08x}",), (r.RecognizedCourse("M-1", "required", CREDIT, GRADE),), "positive",
-        "equivalent", "rule-1", 1, None,
+        "equivalent", "rule-1", 1, None, None,
     )  # fmt: skip
     return r.CreditRecognitionDecided(
         maker.envelope(case.home, name, case.student_id, version=2), name, case.student_id, case.home,

@@ -23,8 +23,11 @@ from starlette.routing import BaseRoute, Route
 from hub.api.overview import REFRESH_S, Overview, Watch
 from hub.api.sentences import name_of, sentence
 from hub.api.troubles import duration, stage_name, troubles
+from hub.console.machines import svg
 from hub.console.plot import plot
-from hub.console.words import COOKIE, wanted_lang, word
+from hub.console.words import COOKIE, domain_name, gloss, wanted_lang, word
+from hub.events import machines, reference
+from schemas.members import Alliance
 
 REGIONS = (
     "status",
@@ -32,6 +35,7 @@ REGIONS = (
     "flow",
     "members",
     "outcomes",
+    "cases",
     "entries",
     "topics",
     "member_topics",
@@ -48,6 +52,7 @@ class Pages:
     def __init__(self, watch: Watch, closing: asyncio.Event) -> None:
         self._watch, self._closing = watch, closing
         self._drawn: tuple[Overview, dict[str, dict[str, str]]] | None = None
+        self._catalogues: dict[str, str] = {}  # by language; nothing in them changes while we run
         self._templates = Environment(
             loader=PackageLoader("hub.console"),
             autoescape=True,
@@ -58,7 +63,11 @@ class Pages:
         self._templates.filters |= {"clock": _clock, "whole": _whole, "coded": _coded}
 
     def routes(self) -> list[BaseRoute]:
-        return [Route("/", self.home), Route("/events", self.events)]
+        return [
+            Route("/", self.home),
+            Route("/catalogue", self.catalogue),
+            Route("/events", self.events),
+        ]
 
     async def home(self, request: Request) -> Response:
         """The console, in the language asked for; asking in the address is remembered."""
@@ -67,12 +76,20 @@ class Pages:
         page = self._templates.get_template("page.html").render(
             self._context(overview, lang), regions=self.regions(overview, lang)
         )
-        response = HTMLResponse(
-            page, headers={"cache-control": "no-store", "content-language": lang}
-        )
-        if COOKIE in request.query_params:
-            response.set_cookie(COOKIE, lang, max_age=COOKIE_S, samesite="lax", httponly=True)
-        return response
+        return _answer(request, page, lang)
+
+    async def catalogue(self, request: Request) -> Response:
+        """Event types, lives of things and clauses: what this installation knows, whatever runs or does not."""
+        lang = wanted_lang(request)
+        if lang not in self._catalogues:
+            alliance = (await self._watch.current()).alliance
+            self._catalogues[lang] = await asyncio.to_thread(self._catalogue, lang, alliance)
+        return _answer(request, self._catalogues[lang], lang)
+
+    def _catalogue(self, lang: str, alliance: Alliance) -> str:
+        """Takes about half a second, so not in the loop that serves live updates."""
+        context = _catalogue_context(lang)
+        return self._templates.get_template("catalogue.html").render(context, alliance=alliance)
 
     async def events(self, request: Request) -> Response:
         """Server-sent events: `region` with the name and HTML of each region that changed."""
@@ -129,8 +146,40 @@ class Pages:
             "troubles": troubles(overview),
             "plot": plot(overview.facts.pulse, overview.at),
             "totals": overview.totals(),
+            "age": lambda since: getattr(duration(_seconds(since, overview.at)), lang),
             "is_members_topic": lambda topic: topic.startswith("member."),
         }
+
+
+def _answer(request: Request, page: str, lang: str) -> Response:
+    """A page in a language; one that was asked for in the address is remembered."""
+    response = HTMLResponse(page, headers={"cache-control": "no-store", "content-language": lang})
+    if COOKIE in request.query_params:
+        response.set_cookie(COOKIE, lang, max_age=COOKIE_S, samesite="lax", httponly=True)
+    return response
+
+
+def _catalogue_context(lang: str) -> Mapping[str, Any]:
+    lives = machines()
+    return {
+        "lang": lang,
+        "t": lambda name: word(name, lang),
+        "said": lambda text: getattr(text, lang),
+        "title": lambda machine: machine.title_zh if lang == "zh" else machine.title_en,
+        "named": lambda code: _named(code, gloss(code, lang)),
+        "domain_name": lambda name: domain_name(name, lang),
+        "types": reference.by_domain(),
+        "coverage": reference.coverage(),
+        "lives": lives,
+        "pictures": {machine.kind: svg(machine, lang) for machine in lives},
+        "events_about": reference.events_about,
+        "actors": reference.actors,
+        "turn": reference.turn,
+    }
+
+
+def _named(code: str, said: str) -> Markup:
+    return Markup("<code>{}</code> {}").format(code, said)
 
 
 def _clock(moment: datetime) -> Markup:
@@ -139,6 +188,11 @@ def _clock(moment: datetime) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         moment.isoformat(timespec="milliseconds"), f"{local:%Y-%m-%d %H:%M:%S}", f"{local:%H:%M:%S}"
     )
+
+
+def _seconds(since: datetime, now: datetime) -> float:
+    """Never below zero: the ledger's clock may be ahead of ours."""
+    return max(0.0, (now - since).total_seconds())
 
 
 def _whole(number: float) -> str:

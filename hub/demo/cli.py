@@ -117,6 +117,8 @@ def show(result: Result, demo: Demo) -> None:
     )
     for outcome, number in values["outcomes"].items():
         table.add_row(f"  {outcome}", str(number))
+    for flag, number in values["flags"].items():
+        table.add_row(f"flag {flag}", str(number))
     for name in ("lost", "doubled", "unreconciled", "invariants"):
         table.add_row(name, str(values[name]))
     latency = values["latency_ms"]

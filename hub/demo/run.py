@@ -35,7 +35,7 @@ from schemas import topics
 from schemas.members import load_alliance
 from schemas.records import Entry
 
-HUB_PARTS = ("admission", "sequencer", "delivery", "projector", "streams")
+HUB_PARTS = ("admission", "sequencer", "clock", "delivery", "projector", "streams")
 SETTLE_S = 60.0
 START_S = 60.0
 POLL_S = 0.5
@@ -103,6 +103,7 @@ async def running(
                 "ALLIANCE_BOOTSTRAP": broker.bootstrap,
                 "ALLIANCE_STATE": str(plan.folder),
                 "ALLIANCE_HTTP": plan.http,
+                "ALLIANCE_TICK_S": "1",
             },
         )
         try:
@@ -276,7 +277,8 @@ class Result:
         return {
             "members": self.members,
             "events": events,
-            "events_by_type": dict(sorted(self.audit.types.items())),
+            "events_by_type": {name: self.audit.types[name] for name in sorted(rules().decide)},
+            "flags": dict(sorted(self.audit.flags.items())),
             "outcomes": dict(sorted(self.audit.outcomes.items())),
             "lost": len(self.reconciliation.lost),
             "doubled": len(self.reconciliation.doubled),

@@ -5,7 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Protocol
 
-SEAT = "seat"
+SEAT = "seat"  # of an offering
+PLACE = "place"  # of an agreement, for one academic year
+DAY = "day"
+MINUTE = "minute"
+HOUR = "hour"  # amounts in thousandths
+CNY = "cny"  # amounts in thousandths
 MILLI = 1000  # ledger amounts of credit are thousandths
 TOLERANCE_MILLI = (
     1000  # home may record up to one credit more than the host awarded (Chinese practice)
@@ -21,9 +26,14 @@ class CreditAmount(Protocol):
     def value(self) -> Decimal: ...
 
 
+def milli(amount: Decimal) -> int:
+    """Thousandths of an amount. The schemas' scale is three, so nothing is rounded."""
+    return int(amount * MILLI)
+
+
 def credit_milli(credit: CreditAmount) -> int:
-    """Thousandths of a credit. The schema's scale is three, so nothing is rounded."""
-    return int(credit.value * MILLI)
+    """Thousandths of a credit."""
+    return milli(credit.value)
 
 
 def credit_unit(scheme: str) -> str:

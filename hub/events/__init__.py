@@ -1,6 +1,12 @@
 """One file per event type: its effect on the book, and a sentence about it for people.
 
-A file `hub/events/<domain>/<fact>.py` offers `decide(event, view) -> Verdict` and `sentence(event, names) -> Sentence`.
+A file `hub/events/<domain>/<fact>.py` offers
+
+- `decide(event, view) -> Verdict`, the rule, and `sentence(event, names) -> Sentence`;
+- `REASONS`, the reasons for which its rule refuses or parks, beside those that any event can meet (`COMMON_REASONS`);
+- `LIFE`, the table of the thing it is about, if that has one;
+- `OVERDUE`, if its thing has a deadline at which more happens than a flag: `{kind: function of thing and view}`.
+
 Nothing lists the files; discovery finds them and holds them against the schemas.
 """
 
@@ -13,8 +19,23 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from hub.ledger.state import Rule
+from hub.domain.life import Machine
+from hub.domain.reasons import Reason
+from hub.ledger.state import Overdue, Rule, Rules
 from schemas.catalogue import CatalogueError, catalogue
+
+# Given before any rule is asked: order of versions, ids, and parked events whose predecessor never came.
+COMMON_REASONS = frozenset(
+    {
+        Reason.STALE_VERSION,
+        Reason.VERSION_GAP,
+        Reason.VERSION_GAP_TIMEOUT,
+        Reason.REFERENCE_TIMEOUT,
+        Reason.SAME_EVENT,
+        Reason.SAME_ID_OTHER_CONTENT,
+        Reason.TOO_LARGE,
+    }
+)
 
 
 class Sentence(NamedTuple):
@@ -44,6 +65,9 @@ class EventRule:
     event: str
     decide: Rule
     sentence: Callable[[Any, Names], Sentence]
+    reasons: frozenset[Reason]
+    life: Machine | None
+    overdue: Mapping[str, Overdue]
 
 
 @cache
@@ -59,7 +83,14 @@ def event_rules() -> Mapping[str, EventRule]:
                 continue
             event = f"{domain.name}.{fact.name.replace('_', '-')}"
             module = importlib.import_module(f"{package.__name__}.{fact.name}")
-            found[event] = EventRule(event, module.decide, module.sentence)
+            found[event] = EventRule(
+                event,
+                module.decide,
+                module.sentence,
+                module.REASONS,
+                getattr(module, "LIFE", None),
+                getattr(module, "OVERDUE", {}),
+            )
     published = {schema.event for schema in catalogue().events()}
     if found.keys() != published:
         lone = sorted(found.keys() ^ published)
@@ -71,9 +102,19 @@ def event_rules() -> Mapping[str, EventRule]:
 
 
 @cache
-def rules() -> Mapping[str, Rule]:
-    """The rules alone, as `hub.ledger.apply` wants them."""
-    return {event: rule.decide for event, rule in event_rules().items()}
+def rules() -> Rules:
+    """The rules as `hub.ledger.apply` wants them."""
+    found = event_rules()
+    return Rules(
+        {event: rule.decide for event, rule in found.items()},
+        {kind: act for rule in found.values() for kind, act in rule.overdue.items()},
+    )
+
+
+def machines() -> list[Machine]:
+    """The table of every kind of thing that has a life, each once, in the order of the events."""
+    lives = {rule.life.kind: rule.life for rule in event_rules().values() if rule.life is not None}
+    return list(lives.values())
 
 
 def sentence(event: Any, names: Names) -> Sentence:

@@ -1,6 +1,6 @@
 """Admission: what may enter the ledger's input. Stateless; add workers to the group to go faster.
 
-Owns framing, schema, signature and authority. Everything else is the ledger's to decide. What is refused goes whole to
+Owns framing, schema, signature, authority, content hashes and the look for personal data. Everything else is the ledger's to decide. What is refused goes whole to
 `hub.dead-letters`, and its sender hears why in its inbox. At-least-once: an event admitted twice after a crash gets a
 `duplicate` entry, nothing else.
 """
@@ -17,10 +17,12 @@ import structlog
 
 from hub.domain.reasons import ADVICE, Outcome, Reason
 from hub.flow.kafka import Message, Outgoing, Partition, Writer, group_reader, producer
+from hub.flow.personal import suspected
 from hub.ledger.apply import DETAIL_CHARS
 from schemas import topics
 from schemas.catalogue import Schema
 from schemas.codec import UnknownSchema, Unreadable, decode, encode, schema_of
+from schemas.content import content_hash
 from schemas.envelope import KEY_ID, KIND, SIGNATURE, from_millis, header
 from schemas.members import Alliance
 from schemas.records import Admitted, DeadLetter, Header
@@ -51,7 +53,8 @@ class Refusal:
 def check(message: Message, members: Collection[str], verifier: Verifier) -> Admitted | Refusal:
     """Whether a message may enter the ledger, and if not, why. Pure.
 
-    Framing and schema first, then the signature over the exact bytes, then the record, then who may write it.
+    Framing and schema first, then the signature over the exact bytes, then the record, then who may write it, then what
+    must not stand in it.
     """
     owner = topics.owner(message.topic)
     if message.fault:
@@ -90,6 +93,7 @@ def check(message: Message, members: Collection[str], verifier: Verifier) -> Adm
     except Unreadable as error:
         return Refusal(Reason.UNREADABLE, str(error), event_type=schema.event)
     refusal = _authority(message, schema, event, key_id, owner, members, verifier)
+    refusal = refusal or _content(message.value, schema, event)
     if refusal is not None:
         return refusal
     return Admitted(
@@ -159,6 +163,30 @@ def _authority(
     return None
 
 
+def _content(value: bytes, schema: Schema, event: Any) -> Refusal | None:
+    """What must never get into the ledger: a hash of other content, and personal data."""
+    envelope = event.envelope
+
+    def refuse(reason: Reason, detail: str) -> Refusal:
+        return Refusal(reason, detail, envelope.event_id, schema.event, envelope.subject)
+
+    if schema.hash:
+        said, found = getattr(event, schema.hash), content_hash(event)
+        if said != found:
+            return refuse(
+                Reason.HASH_MISMATCH,
+                f"{schema.hash} is {said[:64]!r}, the content ({', '.join(schema.hashed)}) hashes to {found}; "
+                "leave the field empty in the mapping, the connector fills it",
+            )
+    person = suspected(event, value)
+    if person:
+        return refuse(
+            Reason.PII_SUSPECTED,
+            f"{person} seems to be in the event; take it out and name people by their pseudonym",
+        )
+    return None
+
+
 def _published(message: Message) -> datetime:
     """Kafka's time; where the topic leaves it to the writer, it may be any number."""
     try:
@@ -205,12 +233,15 @@ def notice(letter: DeadLetter, subject: str = "") -> OutcomeRecord:
         outcome=Outcome.REFUSED.value,
         seq=None,
         refers_to=None,
+        about_seq=None,
+        about_version=None,
         reason=letter.reason,
         developer_message=letter.developer_message,
         user_message_zh=letter.user_message_zh,
         user_message_en=letter.user_message_en,
         next_actor=advice.next_actor,
         retryable=advice.retryable,
+        retry_when=advice.retry_when.value,
         source_topic=letter.source_topic,
         source_partition=letter.source_partition,
         source_offset=letter.source_offset,

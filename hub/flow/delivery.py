@@ -26,7 +26,7 @@ from hub.flow.kafka import (
 )
 from hub.ledger.head import GENESIS, Head, read_entry
 from schemas import topics
-from schemas.catalogue import catalogue
+from schemas.catalogue import Schema, catalogue
 from schemas.codec import encode, schema_of
 from schemas.envelope import (
     KEY_ID,
@@ -45,6 +45,7 @@ from schemas.records import Outcome as OutcomeRecord
 log = structlog.get_logger("delivery")
 
 GROUP = "hub.delivery"
+HUB_SOURCE = "urn:alliance:hub"
 BATCH = 1000
 
 
@@ -58,12 +59,15 @@ def outcome_record(entry: Entry) -> OutcomeRecord:
         outcome=entry.outcome,
         seq=entry.seq,
         refers_to=entry.refers_to,
+        about_seq=entry.about_seq,
+        about_version=entry.about_version,
         reason=entry.reason,
         developer_message=entry.detail,
         user_message_zh=advice.zh if advice else "",
         user_message_en=advice.en if advice else "",
         next_actor=advice.next_actor if advice else None,
         retryable=advice.retryable if advice else False,
+        retry_when=advice.retry_when.value if advice else "",
         source_topic=entry.source_topic,
         source_partition=entry.source_partition,
         source_offset=entry.source_offset,
@@ -74,7 +78,8 @@ def outcome_record(entry: Entry) -> OutcomeRecord:
 def deliveries(entry: Entry, members: Collection[str]) -> Iterable[tuple[str, Outgoing]]:
     """The messages an entry causes, as (topic, message): the sender's outcome, then the event for those concerned.
 
-    A university that left the alliance has no inbox any more; its entries still concern others.
+    At most one for each topic, so that a reader can tell a repeat by the entry's number. A flag goes to the inboxes
+    alone. A university that left the alliance has no inbox any more; its entries still concern others.
     """
     key = entry.subject.encode()
     seq, published = str(entry.seq).encode(), str(to_millis(entry.published_at)).encode()
@@ -89,25 +94,27 @@ def deliveries(entry: Entry, members: Collection[str]) -> Iterable[tuple[str, Ou
         )
     if entry.outcome != Outcome.APPLIED:
         return
-    event = Outgoing(key, entry.event, _event_headers(entry, seq, published))
-    yield topics.domain(entry.event_type.partition(".")[0]), event
+    schema = schema_of(entry.event)
+    event = Outgoing(key, entry.event, _event_headers(entry, schema, seq, published))
+    if schema.is_event():
+        yield topics.domain(schema.domain), event
     for member in entry.audience:
         if member in members:
             yield topics.inbox(member), event
 
 
-def _event_headers(entry: Entry, seq: bytes, published: bytes) -> Headers:
+def _event_headers(entry: Entry, schema: Schema, seq: bytes, published: bytes) -> Headers:
     return [
         ("ce_specversion", b"1.0"),
         ("ce_id", entry.event_id.encode()),
-        ("ce_type", schema_of(entry.event).ce_type.encode()),
-        ("ce_source", f"urn:alliance:member:{entry.member}".encode()),
+        ("ce_type", schema.ce_type.encode()),
+        ("ce_source", (entry.source or HUB_SOURCE).encode()),
         ("ce_subject", entry.subject.encode()),
         ("ce_time", rfc3339(entry.effective_at).encode()),
         ("content-type", b"application/avro"),
         (KEY_ID, entry.key_id.encode()),
         (SIGNATURE, entry.signature),
-        (KIND, b"event"),
+        (KIND, b"event" if schema.is_event() else b"flag"),
         (LEDGER_SEQ, seq),
         (PUBLISHED_AT, published),
     ]

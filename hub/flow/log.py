@@ -30,12 +30,15 @@ async def replay_log(
     rules: Rules,
     see: Callable[[Entry], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    state: State | None = None,
 ) -> Replayed:
     """Read the whole log and recompute it. `see` gets each accepted entry, `progress` (records read, records in all).
 
+    Who wants to look at the ledger's state while it grows gives an empty one as `state`.
+
     Raises `LedgerCorrupt` where the log is not what the rules make of its events.
     """
-    replay = Replay(rules, State(members))
+    replay = Replay(rules, state or State(members))
     async for values, offset, end in _values(bootstrap):
         for value in values:
             entry = replay.feed(value)

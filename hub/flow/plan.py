@@ -15,6 +15,9 @@ A_WEEK = {"retention.ms": str(7 * 24 * 3600 * 1000)}
 # and cannot hide their size (KIP-32; `compression.type` in Kafka's topic configuration).
 OUTBOX = {**A_YEAR, "message.timestamp.type": "LogAppendTime", "compression.type": "uncompressed"}
 COMPACTED = {"cleanup.policy": "compact"}
+# A closed case is a message without value, which Kafka drops a day after compaction unless told otherwise (Kafka's
+# `delete.retention.ms`). A read model that was away for longer would show the case as open for ever.
+CASES = {**COMPACTED, "delete.retention.ms": A_YEAR["retention.ms"]}
 # The order is Kafka's, so the time is: the ledger's clock follows the broker's append time.
 LEDGER = {**FOREVER, "message.timestamp.type": "LogAppendTime"}
 ENTRIES = {
@@ -35,6 +38,7 @@ def topic_plan(members: Iterable[str], extra: Iterable[TopicSpec] = ()) -> list[
         TopicSpec(topics.HEARTBEATS, 1, A_WEEK),
         TopicSpec(topics.MEMBER_ACTIVITY, 1, COMPACTED),
         TopicSpec(topics.TOPIC_RATES, 1, COMPACTED),
+        TopicSpec(topics.CASES, 1, CASES),
         TopicSpec(topics.SCHEMAS, 1, COMPACTED),
     ]
     plan += [TopicSpec(topics.domain(name), 1, FOREVER) for name in catalogue().domains()]

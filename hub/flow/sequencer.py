@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from typing import Any
 
 import structlog
 
@@ -51,7 +52,7 @@ def read_input(message: Message) -> Input:
             raise LedgerCorrupt(
                 f"ledger.in offset {message.offset} holds a {type(admitted).__name__}; only admission may write this topic"
             )
-        event = decode(admitted.event)
+        event: Any = decode(admitted.event)
     except Unreadable as error:
         raise LedgerCorrupt(
             f"ledger.in offset {message.offset} cannot be read: {error}; only admission may write this topic, "

@@ -1,20 +1,28 @@
 """State and input to entries: the heart of the ledger. Deterministic: no clock, no randomness, no I/O.
 
-Every input gets exactly one outcome entry (duplicates and refusals too); the entries of parked events that it released
-follow in the same group. Replaying the same inputs gives byte-identical entries.
+Every input gets exactly one outcome entry (duplicates and refusals too). Entries that follow from it stand in the same
+group: a flag for each case that needs a person, and the decisions of parked events that it released. Time is an input,
+too: at a TICK the ledger looks at its clock, and what is overdue is flagged or expires. Replaying the same inputs gives
+byte-identical entries.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from heapq import heappop, heappush
+from typing import Final
 
+from hub.domain.flags import MESSAGES, Flag, FlagName, flag
+from hub.domain.life import Living
 from hub.domain.reasons import Outcome, Reason
+from hub.domain.times import NEAR_MS, moment
 from hub.errors import LedgerCorrupt
 from hub.ledger.head import Head, entry_hash
 from hub.ledger.state import (
+    Alarm,
     Applied,
     Input,
     Parked,
@@ -29,15 +37,17 @@ from hub.ledger.state import (
     waits_for_version,
 )
 from schemas.codec import encode
-from schemas.records import Entry, Posting
+from schemas.records import CaseFlagged, Change, Entry, Posting, Tick
 
-RULE_VERSION = 1
+RULE_VERSION = 2
 DETAIL_CHARS = 1000  # of a refusal; it quotes fields, which are as long as a member likes
 POSTINGS_CHARS = (
     500_000  # of all names in the postings of an entry, which must fit one Kafka message
 )
+HUB: Final = ""  # the member of entries that no member signs
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# By what a parked event waits for, see `waits_for_version` and `waits_for_thing`.
+_TIMEOUTS = {"version": Reason.VERSION_GAP_TIMEOUT, "thing": Reason.REFERENCE_TIMEOUT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,7 @@ def judge(state: State, item: Input, rules: Rules) -> Verdict:
             Reason.STALE_VERSION,
             f"{envelope.subject} is at version {last} of member {envelope.member}, "
             f"the event says {envelope.aggregate_version}; publish version {last + 1}",
+            version=last,
         )
     if envelope.aggregate_version > last + 1:
         missing = envelope.aggregate_version - 1
@@ -67,7 +78,7 @@ def judge(state: State, item: Input, rules: Rules) -> Verdict:
             f"{envelope.subject} is at version {last} of member {envelope.member}, "
             f"the event says {envelope.aggregate_version}; it waits for version {missing}",
         )
-    verdict = rules[item.event_type](item.event, state)
+    verdict = rules.decide[item.event_type](item.event, state)
     size = _size(verdict.postings) if isinstance(verdict, Applied) else 0
     if size > POSTINGS_CHARS:
         return Rejected(
@@ -90,7 +101,7 @@ def _size(postings: Iterable[Posting]) -> int:
 
 
 def apply(state: State, item: Input, rules: Rules) -> list[Written]:
-    """Take one input into the state and return its entries, the outcome first, then what it released.
+    """Take one input into the state and return its entries, the outcome first, then what follows from it.
 
     Raises `LedgerCorrupt` when a rule would break the book; the state is then of no further use.
     """
@@ -98,132 +109,289 @@ def apply(state: State, item: Input, rules: Rules) -> list[Written]:
         raise LedgerCorrupt(
             f"input {item.offset} was accounted for already (next is {state.next_input})"
         )
-    written: list[Written] = []
-    released: list[Parked] = []
-    envelope = item.event.envelope
-    event_hash = hashlib.sha256(item.value).digest()
-    seen = state.seen.get(envelope.event_id)
-    if seen is None:
-        state.seen[envelope.event_id] = Seen(event_hash, state.head.seq + 1)
-        verdict = judge(state, item, rules)
-        written.append(
-            _enter(state, item, item.offset, 0, event_hash, verdict, None, item.timestamp_ms)
-        )
-        released += _settle(state, item, verdict)
+    group = _Group(state, item.offset, rules)
+    if isinstance(item.event, Tick):
+        group.look_at_the_clock(item, item.event)
     else:
-        written.append(_enter_again(state, item, event_hash, seen))
-    while released:
-        released.sort(key=lambda parked: parked.seq)
-        parked = released.pop(0)
-        written.append(_release(state, parked, item.offset, len(written), rules, released))
+        group.hear(item)
+    group.release()
     state.next_input = item.offset + 1
-    return written
+    return group.written
 
 
-def _release(
-    state: State, parked: Parked, offset: int, index: int, rules: Rules, released: list[Parked]
-) -> Written:
-    item = parked.input
-    verdict = judge(state, item, rules)
-    event_hash = hashlib.sha256(item.value).digest()
-    entry = _enter(state, item, offset, index, event_hash, verdict, parked.seq, 0)
-    released += _settle(state, item, verdict)
-    return entry
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What an entry tells of its event: whose it is, what it is about, its bytes."""
+
+    event_id: str
+    event_type: str
+    member: str
+    source: str
+    subject: str
+    value: bytes
+    event_hash: bytes
+    key_id: str
+    signature: bytes
+    source_topic: str
+    source_partition: int
+    source_offset: int
+    published_ms: int
+    effective_at: datetime
 
 
-def _settle(state: State, item: Input, verdict: Verdict) -> list[Parked]:
-    """Carry the verdict into the state; return the parked inputs that need wait no longer."""
+def _said(item: Input, event_hash: bytes) -> _Said:
+    """A member's event."""
     envelope = item.event.envelope
-    domain = item.event_type.partition(".")[0]
-    if isinstance(verdict, Waiting):
-        state.parked.setdefault(verdict.key, []).append(Parked(item, state.head.seq))
-        return []
-    keys: list[WaitKey] = []
-    last = state.version(domain, envelope.subject, envelope.member)
-    if envelope.aggregate_version == last + 1:  # a rejected statement uses its version up, too
-        state.versions[domain, envelope.subject, envelope.member] = last + 1
-        keys.append(waits_for_version(domain, envelope.subject, envelope.member, last + 1))
-    if isinstance(verdict, Applied):
-        state.book.apply(verdict.postings)
-        for thing in verdict.changes:
-            state.things.setdefault(thing.KIND, {})[thing.id] = thing
-            keys.append(waits_for_thing(thing.KIND, thing.id))
-    return [parked for key in keys for parked in state.parked.pop(key, ())]
+    return _Said(
+        envelope.event_id, item.event_type, envelope.member, envelope.source, envelope.subject, item.value, event_hash,
+        item.key_id, item.signature, item.source_topic, item.source_partition, item.source_offset, item.published_ms,
+        envelope.occurred_at,
+    )  # fmt: skip
 
 
-def _enter_again(state: State, item: Input, event_hash: bytes, seen: Seen) -> Written:
-    if seen.event_hash == event_hash:
-        verdict = Rejected(Reason.SAME_EVENT, f"entry {seen.seq} has this event; nothing to do")
-        outcome = Outcome.DUPLICATE
-    else:
-        verdict = Rejected(
-            Reason.SAME_ID_OTHER_CONTENT,
-            f"entry {seen.seq} has event {item.event.envelope.event_id} with hash {seen.event_hash.hex()[:16]}, "
-            f"this one hashes to {event_hash.hex()[:16]}; publish the new content under a new event id",
+def _said_by_hub(event_id: str, event_type: str, subject: str, value: bytes, at_ms: int) -> _Said:
+    """Something of the hub's own. No member signed it; it moves no value."""
+    return _Said(
+        event_id, event_type, HUB, "", subject, value, hashlib.sha256(value).digest(), "", b"", "", 0, 0, at_ms,
+        moment(at_ms),
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Group:
+    """The entries that one input makes, in the making."""
+
+    state: State
+    offset: int
+    rules: Rules
+    written: list[Written] = field(default_factory=list)
+    released: list[Parked] = field(default_factory=list)
+
+    def hear(self, item: Input) -> None:
+        """A member's event: decide it, or say that its id was used."""
+        event_hash = hashlib.sha256(item.value).digest()
+        said = _said(item, event_hash)
+        seen = self.state.seen.get(said.event_id)
+        if seen is not None:
+            self._again(said, seen, item.timestamp_ms)
+            return
+        self.state.seen[said.event_id] = Seen(event_hash, self.state.head.seq + 1)
+        self._decide(item, said, judge(self.state, item, self.rules), None, item.timestamp_ms)
+
+    def release(self) -> None:
+        """Decide the parked events that wait no longer, those parked first first."""
+        while self.released:
+            self.released.sort(key=lambda parked: parked.seq)
+            parked = self.released.pop(0)
+            item = parked.input
+            said = _said(item, hashlib.sha256(item.value).digest())
+            self._decide(item, said, judge(self.state, item, self.rules), parked.seq, 0)
+
+    def look_at_the_clock(self, item: Input, tick: Tick) -> None:
+        """Flag what is near its deadline, let expire what is over, give up on what waited too long."""
+        at_ms = max(item.timestamp_ms, self.state.ledger_ms + 1)  # what a replay finds in the entry
+        said = _said_by_hub(f"tick/{item.offset}", item.event_type, tick.clock, item.value, at_ms)
+        entry = self._enter(said, Applied(), None, at_ms)
+        now_ms = self.state.now_ms = self.state.ledger_ms
+        while self.state.alarms and self.state.alarms[0].at_ms <= now_ms:
+            self._ring(heappop(self.state.alarms), entry.seq)
+        self._give_up(now_ms - tick.parked_after_s * 1000)
+
+    def _ring(self, alarm: Alarm, cause_seq: int) -> None:
+        if self.state.deadlines.get((alarm.kind, alarm.id)) != alarm.due_ms:
+            return  # the thing went on meanwhile, or has another deadline
+        thing: Living = self.state.things[alarm.kind][alarm.id]
+        if alarm.at_ms < alarm.due_ms:
+            self._flag(flag(FlagName.DEADLINE_NEAR, thing), Applied(), cause_seq, None)
+            return
+        overdue = self.rules.overdue.get(alarm.kind)
+        effect = (
+            overdue(thing, self.state)
+            if overdue
+            else Applied(flags=(flag(FlagName.DEADLINE_OVER, thing),))
         )
-        outcome = Outcome.CONFLICT
-    return _enter(
-        state, item, item.offset, 0, event_hash, verdict, seen.seq, item.timestamp_ms, outcome
-    )
+        if any(posting.action != "void" for posting in effect.postings):
+            raise LedgerCorrupt(
+                f"the deadline of {alarm.kind} {alarm.id} would move value; only members can"
+            )
+        self._flag(effect.flags[0], effect, cause_seq, None)
+
+    def _give_up(self, before_ms: int) -> None:
+        late = [
+            (key, parked)
+            for key, waiting in self.state.parked.items()
+            for parked in waiting
+            if parked.since_ms <= before_ms
+        ]
+        for key, parked in sorted(late, key=lambda item: item[1].seq):
+            waiting = self.state.parked.get(key, [])
+            if not any(other is parked for other in waiting):
+                continue  # released by one before it
+            waiting.remove(parked)
+            if not waiting:
+                del self.state.parked[key]
+            refusal = Rejected(
+                _TIMEOUTS[key[0]],
+                f"entry {parked.seq} parked this event until {' '.join(key)} comes; "
+                "it did not come in time, publish it first, then this again as a new event",
+            )
+            said = _said(parked.input, hashlib.sha256(parked.input.value).digest())
+            self._decide(parked.input, said, refusal, parked.seq, 0)
+
+    def _decide(
+        self, item: Input, said: _Said, verdict: Verdict, refers_to: int | None, timestamp_ms: int
+    ) -> None:
+        entry = self._enter(said, verdict, refers_to, timestamp_ms)
+        self._settle(item, verdict)
+        if isinstance(verdict, Applied):
+            for raised in verdict.flags:
+                self._flag(raised, Applied(), entry.seq, entry.event_id)
+
+    def _settle(self, item: Input, verdict: Verdict) -> None:
+        """Carry the verdict on an event into the state."""
+        if isinstance(verdict, Waiting):
+            parked = Parked(item, self.state.head.seq, self.state.ledger_ms)
+            self.state.parked.setdefault(verdict.key, []).append(parked)
+            return
+        envelope = item.event.envelope
+        place = (item.event_type.partition(".")[0], envelope.subject, envelope.member)
+        version = self.state.versions.get(place, 0) + 1
+        if envelope.aggregate_version == version:  # a rejected statement uses its version up, too
+            self.state.versions[place] = version
+            self._came(waits_for_version(*place, version))
+        if isinstance(verdict, Applied):
+            self._take_effect(verdict)
+
+    def _take_effect(self, effect: Applied) -> None:
+        state, seq = self.state, self.state.head.seq
+        state.book.apply(effect.postings)
+        for thing in effect.changes:
+            state.things.setdefault(thing.KIND, {})[thing.id] = thing
+            state.changed_at[thing.KIND, thing.id] = seq
+            if isinstance(thing, Living):
+                _watch(state, thing)
+            self._came(waits_for_thing(thing.KIND, thing.id))
+
+    def _came(self, key: WaitKey) -> None:
+        self.released += self.state.parked.pop(key, ())
+
+    def _flag(self, raised: Flag, effect: Applied, cause_seq: int, cause: str | None) -> None:
+        """An entry that tells people; at a deadline it carries what the deadline does."""
+        case, at_ms = raised.case, self.state.ledger_ms + 1
+        en, zh = MESSAGES[raised.name]
+        due_ms = self.state.deadlines.get((case.KIND, case.id))
+        record = CaseFlagged(
+            flag=raised.name.value,
+            case_kind=case.KIND,
+            case_id=case.id,
+            state=case.state,
+            next_actors=tuple(sorted(raised.actors)),
+            due_at=None if due_ms is None else moment(due_ms),
+            cause_seq=cause_seq,
+            cause_event_id=cause,
+            message_en=en,
+            message_zh=zh,
+            flagged_at=moment(at_ms),
+        )
+        name = f"flag/{self.offset}/{len(self.written)}"
+        said = _said_by_hub(name, record.EVENT, case.id, encode(record), at_ms)
+        told = frozenset(raised.actors) | raised.told
+        self._enter(said, Applied(effect.postings, effect.changes, told, (raised,)), cause_seq, 0)
+        self._take_effect(effect)
+
+    def _again(self, said: _Said, seen: Seen, timestamp_ms: int) -> None:
+        if seen.event_hash == said.event_hash:
+            verdict = Rejected(Reason.SAME_EVENT, f"entry {seen.seq} has this event; nothing to do")
+            outcome = Outcome.DUPLICATE
+        else:
+            verdict = Rejected(
+                Reason.SAME_ID_OTHER_CONTENT,
+                f"entry {seen.seq} has event {said.event_id} with hash {seen.event_hash.hex()[:16]}, "
+                f"this one hashes to {said.event_hash.hex()[:16]}; publish the new content under a new event id",
+            )
+            outcome = Outcome.CONFLICT
+        self._enter(said, verdict, seen.seq, timestamp_ms, outcome)
+
+    def _enter(
+        self,
+        said: _Said,
+        verdict: Verdict,
+        refers_to: int | None,
+        timestamp_ms: int,
+        outcome: Outcome | None = None,
+    ) -> Entry:
+        """Make the entry that extends the head, and move the head."""
+        state = self.state
+        state.ledger_ms = max(
+            timestamp_ms, state.ledger_ms + 1
+        )  # hybrid logical clock: Kafka's time, never backwards
+        effect = verdict if isinstance(verdict, Applied) else Applied()
+        refused = verdict if isinstance(verdict, Rejected) else None
+        outcome = outcome or _outcome(verdict)
+        entry = Entry(
+            seq=state.head.seq + 1,
+            prev_hash=state.head.hash,
+            input_offset=self.offset,
+            input_index=len(self.written),
+            event_id=said.event_id,
+            event_hash=said.event_hash,
+            event_type=said.event_type,
+            source=said.source,
+            member=said.member,
+            subject=said.subject,
+            source_topic=said.source_topic,
+            source_partition=said.source_partition,
+            source_offset=said.source_offset,
+            published_at=moment(said.published_ms),
+            outcome=outcome.value,
+            reason=None if isinstance(verdict, Applied) else verdict.reason.value,
+            detail="" if isinstance(verdict, Applied) else verdict.detail[:DETAIL_CHARS],
+            refers_to=refers_to,
+            about_seq=state.seq_of(refused.about) if refused else None,
+            about_version=refused.version if refused else None,
+            rule_version=RULE_VERSION,
+            effective_at=said.effective_at,
+            ledger_at=moment(state.ledger_ms),
+            audience=tuple(sorted(effect.audience - {said.member})),
+            postings=effect.postings,
+            changes=_changes(effect.changes),
+            flags=tuple(raised.name.value for raised in effect.flags),
+            event=said.value,
+            key_id=said.key_id,
+            signature=said.signature,
+        )
+        value = encode(entry)
+        state.head = Head(entry.seq, entry_hash(value))
+        state.outcomes[outcome.value] = state.outcomes.get(outcome.value, 0) + 1
+        self.written.append(Written(entry, value))
+        return entry
 
 
-def _enter(
-    state: State,
-    item: Input,
-    offset: int,
-    index: int,
-    event_hash: bytes,
-    verdict: Verdict,
-    refers_to: int | None,
-    timestamp_ms: int,
-    outcome: Outcome | None = None,
-) -> Written:
-    """Make the entry that extends the head, and move the head."""
-    envelope = item.event.envelope
-    state.ledger_ms = max(
-        timestamp_ms, state.ledger_ms + 1
-    )  # hybrid logical clock: Kafka's time, never backwards
-    effect = verdict if isinstance(verdict, Applied) else Applied()
-    outcome = outcome or _outcome(verdict)
-    entry = Entry(
-        seq=state.head.seq + 1,
-        prev_hash=state.head.hash,
-        input_offset=offset,
-        input_index=index,
-        event_id=envelope.event_id,
-        event_hash=event_hash,
-        event_type=item.event_type,
-        member=envelope.member,
-        subject=envelope.subject,
-        source_topic=item.source_topic,
-        source_partition=item.source_partition,
-        source_offset=item.source_offset,
-        published_at=_time(item.published_ms),
-        outcome=outcome.value,
-        reason=None if isinstance(verdict, Applied) else verdict.reason.value,
-        detail="" if isinstance(verdict, Applied) else verdict.detail[:DETAIL_CHARS],
-        refers_to=refers_to,
-        rule_version=RULE_VERSION,
-        effective_at=envelope.occurred_at,
-        ledger_at=_time(state.ledger_ms),
-        audience=tuple(sorted(effect.audience - {envelope.member})),
-        postings=effect.postings,
-        flags=effect.flags,
-        event=item.value,
-        key_id=item.key_id,
-        signature=item.signature,
-    )
-    value = encode(entry)
-    state.head = Head(entry.seq, entry_hash(value))
-    state.outcomes[outcome.value] = state.outcomes.get(outcome.value, 0) + 1
-    return Written(entry, value)
+def _watch(state: State, thing: Living) -> None:
+    """Set the alarms of a thing's deadline, unless it is the one they are set for."""
+    key, due_ms = (thing.KIND, thing.id), thing.deadline_ms()
+    if due_ms is None:
+        state.deadlines.pop(key, None)
+    elif state.deadlines.get(key) != due_ms:
+        state.deadlines[key] = due_ms
+        if due_ms - NEAR_MS > state.now_ms:  # who sets a deadline within days knows of it
+            heappush(state.alarms, Alarm(due_ms - NEAR_MS, *key, due_ms))
+        heappush(state.alarms, Alarm(due_ms, *key, due_ms))
+
+
+def _changes(things: Sequence[object]) -> tuple[Change, ...]:
+    """What readers of the log are told of changed things."""
+    return tuple(
+        Change(
+            thing.KIND, thing.id, thing.state, tuple(sorted(thing.turn())),
+            None if (due_ms := thing.deadline_ms()) is None else moment(due_ms), thing.LIFE.closed(thing.state),
+        )
+        for thing in things
+        if isinstance(thing, Living)
+    )  # fmt: skip
 
 
 def _outcome(verdict: Verdict) -> Outcome:
     if isinstance(verdict, Applied):
         return Outcome.APPLIED
     return Outcome.PARKED if isinstance(verdict, Waiting) else Outcome.REJECTED
-
-
-def _time(millis: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=millis)

@@ -1,6 +1,6 @@
 """Invariants of the ledger, recomputed from its entries by anyone who has them.
 
-Names follow the design: I1-I7 and I11 of the ledger, L1-L4 of the catalogue. Each breach names the place.
+Names follow the design: I1-I17 of the ledger, L1-L8 of the catalogue, as far as they are checked here. Each breach names the place.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from hub.domain.credit import Recognition
+from hub.domain.lab import HOLDS_TIME, AccessRequest, Resource, Span, most_at_once
 from hub.domain.quantities import TOLERANCE_MILLI
-from hub.domain.things import Recognition
-from hub.ledger.posting import STOCK_PREFIX
+from hub.domain.times import moment
+from hub.ledger.apply import HUB
+from hub.ledger.posting import STOCKS
 from hub.ledger.state import State
 from schemas.records import Entry
 from schemas.signing import Verifier
@@ -24,11 +27,14 @@ WHAT = {
     "I5": "sequence numbers are dense and ledger times increase",
     "I6": "every input has exactly one outcome, in order, without gaps",
     "I7": "every event id is decided at most once",
-    "I9": "every event is signed by the member it speaks for",
+    "I9": "every event is signed by the member it speaks for; the hub's own entries move no value",
     "I11": "no stock gives out more than it has",
-    "L1": "credits between members add up to zero",
+    "I17": "nothing stays beyond its deadline without a flag",
+    "L1": "every unit between members adds up to zero",
     "L2": "an award is recognized in at most one case",
     "L3": "recognized credits exceed awarded ones by the tolerance at most",
+    "L7": "no resource is booked by more at a time than it has room for",
+    "L8": "no quota of an agreement is overdrawn",
 }
 
 
@@ -38,8 +44,9 @@ class Audit:
 
     verifier: Verifier | None = None
     breaches: list[tuple[str, str]] = field(default_factory=list)
-    outcomes: Counter[str] = field(default_factory=Counter)
-    types: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)  # of members' events
+    types: Counter[str] = field(default_factory=Counter)  # the same
+    flags: Counter[str] = field(default_factory=Counter)  # cases flagged, by flag
     _seq: int = 0
     _input: int = -1
     _ledger_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,8 +54,11 @@ class Audit:
 
     def see(self, entry: Entry) -> None:
         """Check one entry in log order."""
-        self.outcomes[entry.outcome] += 1
-        self.types[entry.event_type] += 1
+        if entry.member == HUB:
+            self.flags.update(entry.flags)
+        else:
+            self.outcomes[entry.outcome] += 1
+            self.types[entry.event_type] += 1
         if entry.seq != self._seq + 1 or entry.ledger_at <= self._ledger_at:
             self._breach("I5", f"entry {entry.seq} follows {self._seq}")
         self._seq, self._ledger_at = entry.seq, entry.ledger_at
@@ -67,7 +77,10 @@ class Audit:
         for posting in entry.postings:
             if posting.amount <= 0:
                 self._breach("I1", f"entry {entry.seq}: {posting.amount} {posting.unit}")
-        if self.verifier is not None and not (
+        if entry.member == HUB:
+            if any(posting.action != "void" for posting in entry.postings):
+                self._breach("I9", f"entry {entry.seq}: the hub itself moves value")
+        elif self.verifier is not None and not (
             self.verifier.owner(entry.key_id) == entry.member
             and self.verifier.valid(entry.key_id, entry.event, entry.signature)
         ):
@@ -77,7 +90,7 @@ class Audit:
 
     def finish(self, state: State) -> list[tuple[str, str]]:
         """Check the end state; return all breaches as (invariant, place)."""
-        for check in (_sums, _pendings, _stocks, _awards, _cases):
+        for check in (_sums, _pendings, _stocks, _bookings, _deadlines, _awards, _cases):
             self.breaches += check(state)
         return self.breaches
 
@@ -93,7 +106,7 @@ def _sums(state: State) -> Iterable[tuple[str, str]]:
     for unit, (pending, posted) in sorted(totals.items()):
         if pending or posted:
             yield "I2", f"{unit}: pending differs by {pending}, posted by {posted}"
-            if unit.startswith("credit."):
+            if posted:
                 yield "L1", f"{unit}: off by {posted}"
 
 
@@ -105,8 +118,31 @@ def _pendings(state: State) -> Iterable[tuple[str, str]]:
 
 def _stocks(state: State) -> Iterable[tuple[str, str]]:
     for (account, unit), balance in state.book.balances.items():
-        if account.startswith(STOCK_PREFIX) and balance.available < 0:
+        if account.startswith(STOCKS) and balance.available < 0:
             yield "I11", f"{account}: {balance.available} {unit} available"
+            if account.startswith("quota:"):
+                yield "L8", f"{account}: {balance.available} {unit} left"
+
+
+def _bookings(state: State) -> Iterable[tuple[str, str]]:
+    """From the requests themselves: the calendars that the rules look at could be wrong."""
+    spans: dict[str, list[Span]] = defaultdict(list)
+    requests: Mapping[str, AccessRequest] = state.things.get(AccessRequest.KIND, {})
+    for request in requests.values():
+        if request.state in HOLDS_TIME:
+            spans[request.resource_id].append(request.span)
+    for resource_id, booked in spans.items():
+        resource = state.find(Resource, resource_id)
+        room, most = resource.capacity if resource else 0, most_at_once(booked)
+        if most > room:
+            yield "L7", f"resource {resource_id}: {most} bookings at a time, room for {room}"
+
+
+def _deadlines(state: State) -> Iterable[tuple[str, str]]:
+    for alarm in state.alarms:
+        still = state.deadlines.get((alarm.kind, alarm.id)) == alarm.due_ms
+        if still and alarm.at_ms <= state.now_ms:
+            yield "I17", f"{alarm.kind} {alarm.id}: due at {moment(alarm.due_ms)}, nothing was said"
 
 
 def _awards(state: State) -> Iterable[tuple[str, str]]:

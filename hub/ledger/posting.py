@@ -1,7 +1,7 @@
 """Postings and balances: an amount of a unit moves from a source to a destination account.
 
 Two-phase amounts are pending until posted or voided, in whole or in part. Every account has four counters; accounts
-that stand for a stock (`seats:`) never give out more than they got.
+that stand for a stock (`seats:`, `quota:`, `hours:`) never give out more than they got.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from hub.errors import LedgerCorrupt
 from schemas.records import Posting
 
-STOCK_PREFIX = "seats:"  # accounts under this name have a limit: out (pending and posted) <= in
+# Accounts under these names have a limit: out (pending and posted) <= in.
+STOCKS = ("seats:", "quota:", "hours:")
 
 
 def seats_account(host: str, offering_id: str) -> str:
@@ -48,6 +49,81 @@ def conversion_account(home: str) -> str:
 def student_account(home: str, student_id: str) -> str:
     """Credits recognized at home for a student."""
     return f"student:{home}:{student_id}"
+
+
+def grant_account(agreement_id: str) -> str:
+    """Where the places of an agreement come from."""
+    return f"grant:{agreement_id}"
+
+
+def quota_account(agreement_id: str, sender: str, receiver: str, year: str) -> str:
+    """Places that a sender can still fill at a receiver in an academic year."""
+    return f"quota:{agreement_id}:{sender}:{receiver}:{year}"
+
+
+def filled_account(agreement_id: str, sender: str, receiver: str, year: str) -> str:
+    """Places of an agreement that were filled."""
+    return f"filled:{agreement_id}:{sender}:{receiver}:{year}"
+
+
+def workload_account(home: str) -> str:
+    """Where hours come from that a home lends under appointments."""
+    return f"workload:{home}"
+
+
+def hours_account(appointment_id: str) -> str:
+    """Hours that can still be taught under an appointment with a limit."""
+    return f"hours:{appointment_id}"
+
+
+def taught_account(host: str, home: str) -> str:
+    """Hours taught at a host by teachers of a home under appointments without a limit."""
+    return f"taught:{host}:{home}"
+
+
+def lent_account(home: str, host: str) -> str:
+    """Hours of a home's teachers at a host that wait for, or got, the home's agreement."""
+    return f"lent:{home}:{host}"
+
+
+def seconded_account(lender: str, borrower: str) -> str:
+    """Days that people of a lender worked at a borrower."""
+    return f"seconded:{lender}:{borrower}"
+
+
+def borrowed_account(borrower: str, lender: str) -> str:
+    """Days that a borrower had people of a lender."""
+    return f"borrowed:{borrower}:{lender}"
+
+
+def proceeds_account(achievement_id: str) -> str:
+    """Where the income from an achievement comes from."""
+    return f"proceeds:{achievement_id}"
+
+
+def income_account(member: str, achievement_id: str) -> str:
+    """Income of a member from an achievement."""
+    return f"income:{member}:{achievement_id}"
+
+
+def instrument_account(owner: str, home: str) -> str:
+    """Minutes on an owner's resources that a member had."""
+    return f"instrument:{owner}:{home}"
+
+
+def usage_account(home: str, owner: str) -> str:
+    """Minutes that a member used at an owner."""
+    return f"usage:{home}:{owner}"
+
+
+def charged_account(owner: str, home: str) -> str:
+    """What an owner charged a member for the use of its resources."""
+    return f"charged:{owner}:{home}"
+
+
+def owed_account(home: str, owner: str) -> str:
+    """What a member owes an owner for the use of its resources."""
+    return f"owed:{home}:{owner}"
 
 
 def pend(pending_id: str, amount: int, unit: str, source: str, destination: str) -> Posting:
@@ -146,7 +222,7 @@ class Book:
                 destination.posted_in += posting.amount
         else:
             raise LedgerCorrupt(f"posting with unknown action {posting.action!r}")
-        if posting.source.startswith(STOCK_PREFIX) and source.available < 0:
+        if posting.source.startswith(STOCKS) and source.available < 0:
             raise LedgerCorrupt(
                 f"{posting.source} gave out {-source.available} {posting.unit} more than it had"
             )

@@ -15,7 +15,7 @@ from hub.ledger.head import GENESIS, Head, read_entry
 from hub.ledger.state import Input, Rules, State
 from schemas.codec import Unreadable, decode
 from schemas.envelope import to_millis
-from schemas.records import Entry
+from schemas.records import Entry, Tick
 
 
 def input_of(entry: Entry) -> Input:
@@ -24,8 +24,8 @@ def input_of(entry: Entry) -> Input:
         event: Any = decode(entry.event)
     except Unreadable as error:
         raise LedgerCorrupt(f"entry {entry.seq} holds no event: {error}") from error
-    if not hasattr(event, "envelope"):
-        raise LedgerCorrupt(f"entry {entry.seq} holds a {event.EVENT}, which is no member's event")
+    if not isinstance(event, Tick) and not hasattr(event, "envelope"):
+        raise LedgerCorrupt(f"entry {entry.seq} holds a {event.EVENT}, which is no input")
     return Input(
         offset=entry.input_offset,
         timestamp_ms=to_millis(entry.ledger_at),
@@ -65,7 +65,7 @@ class Replay:
         if not self._expected:
             if entry.input_index != 0:
                 raise LedgerCorrupt(
-                    f"entry {entry.seq} releases an event, but its input {entry.input_offset} released none"
+                    f"entry {entry.seq} follows from its input {entry.input_offset}, but nothing does by the rules"
                 )
             self._expected.extend(apply(self.state, input_of(entry), self.rules))
         wanted = self._expected.popleft()

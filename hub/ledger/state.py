@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from hub.domain.flags import Flag
+from hub.domain.life import Thing
 from hub.domain.reasons import Reason
-from hub.domain.things import Thing
 from hub.ledger.head import GENESIS, Head
 from hub.ledger.posting import Book
 from schemas.records import Posting
 
 T = TypeVar("T", bound=Thing)
 WaitKey: TypeAlias = tuple[str, ...]
+ThingKey: TypeAlias = tuple[str, str]  # kind, id
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +25,20 @@ class Applied:
     postings: tuple[Posting, ...] = ()
     changes: tuple[Thing, ...] = ()
     audience: frozenset[str] = frozenset()
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The event stays without effect, for ever. `detail` is for developers: found, wanted, next step."""
+    """The event stays without effect, for ever. `detail` is for developers: found, wanted, next step.
+
+    `about` is the thing in the way, `version` the one the sender should have known; both are told to the sender.
+    """
 
     reason: Reason
     detail: str
+    about: Thing | None = None
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,10 @@ class View(Protocol):
     def book(self) -> Book: ...
     @property
     def members(self) -> frozenset[str]: ...
+    @property
+    def now_ms(self) -> int:
+        """The ledger's time when it last looked at its clock (a TICK), milliseconds since 1970; 0 before the first."""
+
     def find(self, kind: type[T], thing_id: str) -> T | None: ...
     def version(self, domain: str, subject: str, member: str) -> int: ...
 
@@ -63,7 +74,21 @@ class Rule(Protocol):
     def __call__(self, event: Any, view: View, /) -> Verdict: ...
 
 
-Rules: TypeAlias = Mapping[str, Rule]
+class Overdue(Protocol):
+    """What happens to a thing of one kind when its deadline is over. Pure; it moves no value, but may void what is pending."""
+
+    def __call__(self, thing: Any, view: View, /) -> Applied: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All that decides: `decide` by event name, `overdue` by kind of thing.
+
+    A kind without an entry in `overdue` is flagged at its deadline and stays as it is.
+    """
+
+    decide: Mapping[str, Rule]
+    overdue: Mapping[str, Overdue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +101,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One message of `ledger.in`: where it stands, when Kafka took it, what admission wrote."""
+    """One message of `ledger.in`: where it stands, when Kafka took it, what admission or the clock wrote."""
 
     offset: int
     timestamp_ms: int
-    event: Any  # the decoded record; it has an envelope
+    event: Any  # the decoded record: a member's event, which has an envelope, or a Tick
     event_type: str
     value: bytes  # framed event, verbatim
     key_id: str
@@ -93,10 +118,20 @@ class Input:
 
 @dataclass(slots=True)
 class Parked:
-    """An input that waits, with the seq of its `parked` entry."""
+    """An input that waits, with the seq and the ledger time of its `parked` entry."""
 
     input: Input
     seq: int
+    since_ms: int
+
+
+class Alarm(NamedTuple):
+    """Something to do at a ledger time. It counts while the thing's deadline is still `due_ms`."""
+
+    at_ms: int
+    kind: str
+    id: str
+    due_ms: int
 
 
 def waits_for_thing(kind: str, thing_id: str) -> WaitKey:
@@ -117,11 +152,15 @@ class State:
     head: Head = GENESIS
     next_input: int = 0
     ledger_ms: int = 0
+    now_ms: int = 0
     seen: dict[str, Seen] = field(default_factory=dict)
     versions: dict[tuple[str, str, str], int] = field(default_factory=dict)
     things: dict[str, dict[str, Any]] = field(default_factory=dict)
+    changed_at: dict[ThingKey, int] = field(default_factory=dict)  # seq of the newest entry
     book: Book = field(default_factory=Book)
     parked: dict[WaitKey, list[Parked]] = field(default_factory=dict)
+    deadlines: dict[ThingKey, int] = field(default_factory=dict)
+    alarms: list[Alarm] = field(default_factory=list)  # a heap
     outcomes: dict[str, int] = field(default_factory=dict)
 
     def find(self, kind: type[T], thing_id: str) -> T | None:
@@ -131,6 +170,10 @@ class State:
     def version(self, domain: str, subject: str, member: str) -> int:
         """The newest statement of a member about a subject; 0 before the first."""
         return self.versions.get((domain, subject, member), 0)
+
+    def seq_of(self, thing: Thing | None) -> int | None:
+        """The newest entry that changed a thing."""
+        return self.changed_at.get((thing.KIND, thing.id)) if thing is not None else None
 
     def parked_count(self) -> int:
         return sum(len(waiting) for waiting in self.parked.values())

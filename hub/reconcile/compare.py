@@ -9,9 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hub.domain.credit import Award, Recognition
+from hub.domain.enrollment import Enrollment
+from hub.domain.life import Living
+from hub.domain.offering import Offering
+from hub.domain.project import Participant, Project
 from hub.domain.quantities import SEAT
 from hub.domain.reasons import Outcome
-from hub.domain.things import Award, Enrollment, Offering, Participant, Project, Recognition
 from hub.ledger.posting import seats_account
 from hub.ledger.state import State
 from schemas.records import Entry
@@ -41,7 +45,7 @@ class Decided:
     applied: dict[str, int] = field(default_factory=dict)  # event id -> times applied
 
     def see(self, entry: Entry) -> None:
-        if entry.outcome in _AGAIN:
+        if entry.outcome in _AGAIN or not entry.member:  # the hub's own entries are nobody's events
             return
         self.outcome[entry.event_id] = (entry.member, entry.outcome)
         if entry.outcome == Outcome.APPLIED:
@@ -89,6 +93,7 @@ def reconcile(
             _recognitions,
             _projects,
             _participants,
+            _cases,
         ):
             differences += check(held, state, decided)
     return Reconciliation(campuses, events, tuple(lost), tuple(doubled), tuple(differences))
@@ -180,7 +185,7 @@ def _projects(held: Mapping[str, Any], state: State, decided: Decided) -> Iterat
     member = held["member"]
     campus = {p["projectId"]: f"{p['status']} led by {p['lead']}" for p in held["projects"]}
     ledger = {
-        p.project_id: f"{p.status} led by {p.lead}"
+        p.project_id: f"{p.state} led by {p.lead}"
         for p in _of(state, Project)
         if member in p.members
     }
@@ -200,3 +205,20 @@ def _participants(held: Mapping[str, Any], state: State, decided: Decided) -> It
         if p.project_id in mine
     }
     yield from _pairs(member, "project member", campus, ledger)
+
+
+_TOLD_APART = frozenset(
+    kind.KIND for kind in (Offering, Enrollment, Award, Recognition, Project, Participant)
+)
+
+
+def _cases(held: Mapping[str, Any], state: State, decided: Decided) -> Iterator[Difference]:
+    """Everything else with a life: kind, id and what campus and ledger must agree on in few words."""
+    member = held["member"]
+    for kind, things in sorted(state.things.items()):
+        living = [thing for thing in things.values() if isinstance(thing, Living)]
+        if kind in _TOLD_APART or not living:
+            continue
+        campus = {case["id"]: case["summary"] for case in held["cases"] if case["kind"] == kind}
+        ledger = {thing.id: thing.summary() for thing in living if member in thing.concerned()}
+        yield from _pairs(member, kind, campus, ledger)

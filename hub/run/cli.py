@@ -43,6 +43,14 @@ async def _sequencer(
     await run_sequencer(bootstrap, alliance, rules(), stop, settings.instance)
 
 
+async def _clock(
+    settings: Settings, bootstrap: str, alliance: Alliance, stop: asyncio.Event
+) -> None:
+    from hub.flow.clock import run_clock
+
+    await run_clock(bootstrap, settings.tick_s, settings.parked_after_s, stop, settings.instance)
+
+
 async def _delivery(
     settings: Settings, bootstrap: str, alliance: Alliance, stop: asyncio.Event
 ) -> None:
@@ -70,6 +78,7 @@ async def _streams(
 PARTS: dict[str, Part] = {
     "admission": _admission,
     "sequencer": _sequencer,
+    "clock": _clock,
     "delivery": _delivery,
     "projector": _projector,
     "streams": _streams,
@@ -112,6 +121,12 @@ def sequencer() -> None:
 
 
 @app.command()
+def clock() -> None:
+    """Make the ledger look at its clock every ALLIANCE_TICK_S seconds, so that deadlines fall."""
+    run_part("clock")
+
+
+@app.command()
 def delivery() -> None:
     """Deliver outcomes and events to the members' inboxes."""
     run_part("delivery")
@@ -125,5 +140,5 @@ def projector() -> None:
 
 @app.command()
 def streams() -> None:
-    """Run the stream processors (member activity, topic rates)."""
+    """Run the stream processors (member activity, topic rates, open cases)."""
     run_part("streams")

@@ -56,6 +56,7 @@ def verify(
                     "seq": head.seq,
                     "head": head.hash.hex(),
                     "outcomes": dict(audit.outcomes),
+                    "flags": dict(audit.flags),
                     "breaches": breaches,
                 }
             )

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy import Connection, Engine, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hub.errors import HubError, LedgerCorrupt, RetryLater
@@ -28,6 +28,7 @@ from schemas.records import (
     Entry,
     Heartbeat,
     MemberActivity,
+    OpenCase,
     Posting,
     TopicRate,
 )
@@ -50,6 +51,7 @@ class Taken:
     partition: int
     offset: int
     value: bytes | None
+    key: bytes | None = None  # matters where a record without value deletes what has its key
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Position:
 
 
 Key = tuple[str, int]
-T = TypeVar("T", Entry, DeadLetter, Heartbeat, MemberActivity, TopicRate)
+T = TypeVar("T", Entry, DeadLetter, Heartbeat, MemberActivity, OpenCase, TopicRate)
 Positions = Mapping[Key, Position]
 
 
@@ -276,9 +278,40 @@ def _write_dead_letters(connection: Connection, records: Sequence[Taken]) -> Non
         connection.execute(statement, rows)
 
 
+def _write_cases(connection: Connection, records: Sequence[Taken]) -> None:
+    """Keep the newest record of each open case; a record without value closes the case that its key names."""
+    found: dict[tuple[str, str], OpenCase | None] = {}
+    for record in records:
+        if record.value is None:
+            kind, _, case_id = (record.key or b"").decode(errors="replace").partition("/")
+            found[kind, case_id] = None
+        elif (case := _decoded(record, OpenCase)) is not None:
+            found[case.kind, case.id] = case
+    if not found:
+        return
+    for table in (tables.turns, tables.open_cases):
+        this = (table.c.kind == bindparam("of_kind"), table.c.id == bindparam("of_id"))
+        connection.execute(
+            table.delete().where(*this),
+            [{"of_kind": kind, "of_id": case_id} for kind, case_id in found],
+        )
+    still_open = [case for case in found.values() if case is not None]
+    if still_open:
+        connection.execute(tables.open_cases.insert(), [case.to_avro() for case in still_open])
+        connection.execute(
+            tables.turns.insert(),
+            [
+                {"member": member, "kind": case.kind, "id": case.id}
+                for case in still_open
+                for member in sorted(set(case.next_actors))
+            ],
+        )
+
+
 _LATEST: Mapping[str, Callable[[Connection, Sequence[Taken]], None]] = {
     topics.MEMBER_ACTIVITY: _latest(tables.member_activity, MemberActivity),
     topics.TOPIC_RATES: _latest(tables.topic_rates, TopicRate),
+    topics.CASES: _write_cases,
     topics.HEARTBEATS: _latest(tables.heartbeats, Heartbeat),
     topics.DEAD_LETTERS: _write_dead_letters,
 }

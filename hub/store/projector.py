@@ -109,7 +109,7 @@ async def _take(
 ) -> Mapping[Key, Position]:
     fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
     batch = [
-        Taken(record.topic, record.partition, record.offset, record.value)
+        Taken(record.topic, record.partition, record.offset, record.value, record.key)
         for records in fetched.values()
         for record in records
     ]

@@ -10,9 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import Engine, Row, Select, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Engine,
+    Row,
+    Select,
+    and_,
+    case,
+    func,
+    literal,
+    select,
+    tuple_,
+    type_coerce,
+)
 
 from hub.errors import RetryLater
 from hub.ledger.head import GENESIS, Head
@@ -20,7 +33,11 @@ from hub.store import tables
 from hub.store.fold import Key, Position
 from schemas import topics
 from schemas.codec import decode
-from schemas.records import DeadLetter, Entry, Heartbeat, MemberActivity, TopicRate
+from schemas.envelope import to_millis
+from schemas.records import DeadLetter, Entry, Heartbeat, MemberActivity, OpenCase, TopicRate
+
+CaseOrder: TypeAlias = Literal["age", "due"]  # longest waiting first; next deadline first
+NO_DEADLINE = 10**17  # milliseconds; sorts after every time of a calendar
 
 
 class StoreUnavailable(RetryLater):
@@ -71,6 +88,31 @@ class Balance:
     posted_in: int
     pending_out: int
     posted_out: int
+
+
+class CasePlace(NamedTuple):
+    """Where a case stands in an order: its time there in milliseconds since 1970, then what tells it from others."""
+
+    at_ms: int
+    kind: str
+    id: str
+
+
+def case_place(found: OpenCase, order: CaseOrder) -> CasePlace:
+    """Where a case stands in the list of that order."""
+    at = found.since if order == "age" else found.due_at
+    return CasePlace(NO_DEADLINE if at is None else to_millis(at), found.kind, found.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Open cases in which a member has to act next; `oldest` is since when the longest waiting one waits."""
+
+    member: str
+    open: int
+    overdue: int
+    flagged: int
+    oldest: datetime
 
 
 class Reader:
@@ -178,6 +220,51 @@ class Reader:
             for row in self._rows(select(tables.topic_rates))
         }
 
+    def open_cases(
+        self,
+        *,
+        member: str | None = None,
+        kind: str | None = None,
+        due_before: datetime | None = None,
+        order: CaseOrder = "age",
+        after: CasePlace | None = None,
+        limit: int = 100,
+    ) -> list[OpenCase]:
+        """Open cases behind `after` in the order. `member` has to act next; those without deadline are due last."""
+        t = tables.open_cases
+        place = _case_place_columns(order)
+        wanted = select(t).order_by(*place).limit(limit)
+        if member is not None:
+            turns = tables.turns
+            this = and_(turns.c.kind == t.c.kind, turns.c.id == t.c.id)
+            wanted = wanted.join(turns, this).where(turns.c.member == member)
+        if kind is not None:
+            wanted = wanted.where(t.c.kind == kind)
+        if due_before is not None:
+            wanted = wanted.where(t.c.due_at < due_before)
+        if after is not None:
+            kind_and_id = (literal(name, tables.Words) for name in (after.kind, after.id))
+            behind = tuple_(literal(after.at_ms, BigInteger), *kind_and_id)
+            wanted = wanted.where(tuple_(*place) > behind)
+        return [OpenCase.from_avro(dict(row._mapping)) for row in self._rows(wanted)]
+
+    def turns(self, now: datetime) -> list[Turns]:
+        """Open cases by next actor, those with most overdue ones first, then with most."""
+        t, turns = tables.open_cases, tables.turns
+        overdue = func.sum(case((t.c.due_at < now, 1), else_=0)).label("overdue")
+        open_ = func.count().label("open")
+        wanted = (
+            select(turns.c.member, open_, overdue)
+            .add_columns(func.count(t.c.flag).label("flagged"), func.min(t.c.since).label("oldest"))
+            .join(turns, and_(turns.c.kind == t.c.kind, turns.c.id == t.c.id))
+            .group_by(turns.c.member)
+            .order_by(overdue.desc(), open_.desc(), turns.c.member)
+        )
+        return [
+            Turns(row.member, int(row.open), int(row.overdue), int(row.flagged), row.oldest)
+            for row in self._rows(wanted)
+        ]
+
     def heartbeats(self) -> list[Heartbeat]:
         """The latest heartbeat of each connector, by member and connector."""
         t = tables.heartbeats
@@ -199,6 +286,13 @@ class Reader:
     def dead_letter_count(self) -> int:
         rows = self._rows(select(func.count()).select_from(tables.dead_letters))
         return int(rows[0][0])
+
+
+def _case_place_columns(order: CaseOrder) -> tuple[ColumnElement[Any], ...]:
+    t = tables.open_cases
+    if order == "age":
+        return type_coerce(t.c.since, BigInteger), t.c.kind, t.c.id
+    return func.coalesce(type_coerce(t.c.due_at, BigInteger), NO_DEADLINE), t.c.kind, t.c.id
 
 
 def _stored(row: Row[Any]) -> StoredEntry:

@@ -182,6 +182,32 @@ dead_letters = Table(
     Column("value", LargeBinary, nullable=False),  # the framed dead letter, verbatim
 )
 
+# Open cases as hub.cases has them, one column per field but for the next actors: those are rows of `turns`.
+open_cases = Table(
+    "open_cases",
+    metadata,
+    Column("kind", Words, primary_key=True),
+    Column("id", Words, primary_key=True),
+    Column("state", Words, nullable=False),
+    Column("next_actors", JSON, nullable=False),
+    Column("due_at", Millis),
+    Column("opened_at", Millis, nullable=False),
+    Column("since", Millis, nullable=False),
+    Column("flag", Words),
+    Column("seq", BigInteger, nullable=False),
+    Index("open_cases_since", "since", "kind", "id"),
+)
+
+# Who has to act on which open case: a search key beside `open_cases.next_actors`.
+turns = Table(
+    "turns",
+    metadata,
+    Column("member", Words, primary_key=True),
+    Column("kind", Words, primary_key=True),
+    Column("id", Words, primary_key=True),
+    Index("turns_case", "kind", "id"),
+)
+
 # How far this store has read. The head belongs to ledger.entries alone and is what the reading rule needs.
 position = Table(
     "position",

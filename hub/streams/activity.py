@@ -52,6 +52,8 @@ def take(state: Activity, offset: int, value: bytes | None) -> tuple[Activity, s
     head = state.head.extended_by(entry, value) if entry is not None and value is not None else None
     if entry is None or head is None:
         return passed, None
+    if not entry.member:  # the hub's own: ticks and flags
+        return replace(passed, head=head), None
     return fold(replace(passed, head=head), entry), entry.member
 
 

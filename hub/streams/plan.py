@@ -9,9 +9,10 @@ from schemas.catalogue import catalogue
 
 ACTIVITY_TABLE = "member-activity"
 RATES_TABLE = "topic-rates"
+CASES_TABLE = "cases"
 
-# A changelog holds whole states: a few kilobytes, written twice a second at most. Small segments let Kafka compact
-# them soon, so that a restart reads minutes of history and not weeks.
+# A changelog holds whole states, a few kilobytes written twice a second at most, or every open case. Small segments
+# let Kafka compact them soon, so that a restart reads minutes of history and not weeks.
 CHANGELOG = {
     "cleanup.policy": "compact",
     "segment.bytes": str(8 * 1024 * 1024),
@@ -47,6 +48,14 @@ class Names:
     def rates(self) -> str:
         return self.prefix + topics.TOPIC_RATES
 
+    @property
+    def cases(self) -> str:
+        return self.prefix + topics.CASES
+
+    @property
+    def outputs(self) -> list[str]:
+        return [self.activity, self.rates, self.cases]
+
     def changelog(self, table: str) -> str:
         """The name is Faust's: `<app>-<table>-changelog`."""
         return f"{self.app_id}-{table}-changelog"
@@ -57,7 +66,7 @@ class Names:
 
     @property
     def changelogs(self) -> list[str]:
-        return [self.changelog(ACTIVITY_TABLE), self.changelog(RATES_TABLE)]
+        return [self.changelog(name) for name in (ACTIVITY_TABLE, RATES_TABLE, CASES_TABLE)]
 
 
 def streams_topics(names: Names | None = None) -> list[tuple[str, int, dict[str, str]]]:

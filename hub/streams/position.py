@@ -3,7 +3,7 @@
 A processor's state says what is counted, the group's committed offsets say what Faust has noted of it. The two part
 when a changelog was dropped to count again or came back from an older copy; and a worker killed before its first commit
 leaves none, whereupon Faust reads on from wherever its consumer happens to stand (measured: it left out 1,500
-messages). So every start begins where the state ends, and publishes the state first: a publication may have been lost.
+messages). So every start begins where the state ends, and publishes counts first: a publication may have been lost.
 """
 
 from __future__ import annotations
@@ -16,16 +16,22 @@ from aiokafka.errors import KafkaError
 
 from hub.errors import RetryLater, SettingsError
 from hub.streams.activity import Activity
+from hub.streams.cases import Place
 from hub.streams.plan import Names
 from hub.streams.rates import Count
 
 Partition: TypeAlias = tuple[str, int]
 
 
-def next_offsets(names: Names, state: Activity, counts: Iterable[Count]) -> dict[Partition, int]:
-    """The first message of each input that is not counted yet; inputs have one partition each, see the plan."""
+def next_offsets(
+    names: Names, state: Activity, place: Place, counts: Iterable[Count]
+) -> dict[Partition, int]:
+    """The first message of each input that some processor has not taken yet; inputs have one partition each, see the plan.
+
+    `ledger.entries` is read for two states, from where the one that is behind ends; the other knows what it has.
+    """
     places: dict[Partition, int] = {(topic, 0): 0 for topic in names.inputs}
-    places[names.entries, 0] = state.next_offset
+    places[names.entries, 0] = min(state.next_offset, place.next_offset)
     for count in counts:
         for partition, offset in count.next_offsets.items():
             places[count.rate.topic, partition] = offset
@@ -47,7 +53,7 @@ async def require_topics(bootstrap: str, names: Names) -> None:
         ) from error
     finally:
         await consumer.stop()
-    wanted = [*names.inputs, names.activity, names.rates, *names.changelogs]
+    wanted = [*names.inputs, *names.outputs, *names.changelogs]
     missing = [name for name in wanted if name not in there]
     if missing:
         raise SettingsError(

@@ -1,7 +1,7 @@
-"""The Faust app: two agents, two tables, and the process they run in. The one module of the hub that imports Faust.
+"""The Faust app: two agents, three tables, and the process they run in. The one module of the hub that imports Faust.
 
-A table's value is written to its changelog and confirmed before the events that led to it are acknowledged, and carries
-the place up to which it counts. So at-least-once delivery gives exact counts, after a kill at any moment. Faust's
+One agent feeds both states that come from `ledger.entries`: one position, one acknowledgment. A state is written to its
+changelog and confirmed before the events that led to it are acknowledged, and carries the place up to which it counts. So at-least-once delivery gives exact counts, after a kill at any moment. Faust's
 `exactly_once` does not (measured: it loses events), and is never used here.
 """
 
@@ -17,12 +17,13 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from hub.errors import RetryLater
-from hub.streams import activity, rates
+from hub.streams import activity, cases, rates
 from hub.streams.activity import Activity, StateBehind
 from hub.streams.batches import Event, Stream, settle, unacked
-from hub.streams.plan import ACTIVITY_TABLE, RATES_TABLE, Names
+from hub.streams.plan import ACTIVITY_TABLE, CASES_TABLE, RATES_TABLE, Names
 from hub.streams.position import Partition, next_offsets, require_topics
 from schemas.codec import encode
+from schemas.records import OpenCase
 
 
 @contextmanager
@@ -41,7 +42,7 @@ with own_command_line():
     from faust.types import TP, StreamT, TopicT
     from faust.types.tables import TableT
 
-ENTRIES_KEY = b"ledger.entries"
+ENTRIES_KEY = b"ledger.entries"  # of the place in it, beside keys of cases, which have a slash
 SESSION_TIMEOUT_S = 10.0
 STOP_WITHIN_S = 10.0
 
@@ -50,6 +51,9 @@ log = structlog.get_logger(__name__)
 Failed: TypeAlias = Callable[[Exception], None]
 Table: TypeAlias = "TableT[bytes, bytes]"
 Effect: TypeAlias = Callable[[Sequence[Event]], Awaitable[None]]
+Messages: TypeAlias = Sequence[
+    tuple[bytes, bytes | None]
+]  # a message without value deletes its key
 
 
 def build_app(
@@ -90,9 +94,10 @@ def _note(error: Exception) -> None:
 
 
 def register(app: faust.App, names: Names, failed: Failed) -> None:
-    """Give the app its two tables and the two agents that fill them."""
+    """Give the app its three tables and the two agents that fill them."""
     activity_table = _table(app, ACTIVITY_TABLE)
     rates_table = _table(app, RATES_TABLE)
+    cases_table = _table(app, CASES_TABLE)
 
     async def publish_members(state: Activity, members: Iterable[str]) -> None:
         counts = [state.members[member] for member in sorted(members)]
@@ -113,6 +118,25 @@ def register(app: faust.App, names: Names, failed: Failed) -> None:
         await _keep(app, activity_table, [(ENTRIES_KEY, activity.to_bytes(state))])
         await publish_members(state, touched)
         log.info("activity_counted", messages=len(events), members=len(touched), seq=state.head.seq)
+
+    def known_case(key: str) -> OpenCase | None:
+        return cases.open_case(cases_table.data.get(key.encode()))
+
+    async def follow_cases(events: Sequence[Event]) -> None:
+        place, changed = cases.follow(
+            cases.from_bytes(cases_table.data.get(ENTRIES_KEY)),
+            ((event.message.offset, event.message.value) for event in events),
+            known_case,
+        )
+        kept = [(key.encode(), encode(case) if case else None) for key, case in changed.items()]
+        await _keep_beside_place(
+            app, cases_table, names.cases, kept, (ENTRIES_KEY, cases.to_bytes(place))
+        )
+        log.info("cases_followed", messages=len(events), cases=len(kept), seq=place.head.seq)
+
+    async def follow_ledger(events: Sequence[Event]) -> None:
+        await count_activity(events)
+        await follow_cases(events)
 
     async def count_rates(events: Sequence[Event]) -> None:
         counts: dict[str, rates.Count] = {}
@@ -135,19 +159,25 @@ def register(app: faust.App, names: Names, failed: Failed) -> None:
         log.info("rates_counted", messages=len(events), topics=len(counts))
 
     async def place() -> None:
+        if not _has_some_of(app, names.inputs):
+            for table in (activity_table, rates_table, cases_table):
+                table.data.clear()  # it grows elsewhere now, and is read anew before it is used
+            log.info("standing_by")
+            return
         state = activity.from_bytes(activity_table.data.get(ENTRIES_KEY))
         found = [rates.from_bytes(rates_table.data.get(name.encode())) for name in names.domains]
         counts = [count for count in found if count is not None]
         await publish_members(state, state.members)
         await publish_rates(counts)
-        await _read_from(app, next_offsets(names, state, counts))
+        followed = cases.from_bytes(cases_table.data.get(ENTRIES_KEY))
+        await _read_from(app, next_offsets(names, state, followed, counts))
 
-    # Faust calls it when both tables are read and nothing is processed yet.
+    # Faust calls it when all tables are read and nothing is processed yet.
     rates_table.on_recover(_or_fail(place, failed))
 
-    @app.agent(_input(app, [names.entries]), name=ACTIVITY_TABLE)
-    async def member_activity(stream: StreamT[bytes]) -> None:
-        await _process(app, stream, count_activity, failed)
+    @app.agent(_input(app, [names.entries]), name="ledger-entries")
+    async def ledger_entries(stream: StreamT[bytes]) -> None:
+        await _process(app, stream, follow_ledger, failed)
 
     @app.agent(_input(app, names.domains), name=RATES_TABLE)
     async def topic_rates(stream: StreamT[bytes]) -> None:
@@ -169,6 +199,11 @@ def _input(app: faust.App, topics: Iterable[str]) -> TopicT:
     return app.topic(*topics, key_serializer="raw", value_serializer="raw")
 
 
+def _has_some_of(app: faust.App, topics: Sequence[str]) -> bool:
+    consumer: Any = app.consumer  # its abstract type lacks the call
+    return any(tp.topic in topics for tp in consumer.assignment())
+
+
 async def _read_from(app: faust.App, places: dict[Partition, int]) -> None:
     """Move the consumer, and the group's committed offsets with it: Faust is about to seek to those.
 
@@ -180,9 +215,6 @@ async def _read_from(app: faust.App, places: dict[Partition, int]) -> None:
     consumer: Any = app.consumer  # its abstract type lacks both calls
     assigned = consumer.assignment()
     mine = {TP(*partition): at for partition, at in places.items() if TP(*partition) in assigned}
-    if not mine:
-        log.info("standing_by")
-        return
     await consumer._commit(mine)
     for tp, offset in mine.items():
         await consumer.seek(tp, offset)
@@ -222,7 +254,29 @@ async def _keep(app: faust.App, table: Table, states: Sequence[tuple[bytes, byte
         table.data[key] = value
 
 
-async def _publish(app: faust.App, topic: str, messages: Iterable[tuple[bytes, bytes]]) -> None:
+async def _keep_beside_place(
+    app: faust.App, table: Table, output: str, kept: Messages, place: tuple[bytes, bytes]
+) -> None:
+    """Publish many values, keep them in the changelog, then the place up to which they hold; each step confirmed.
+
+    Whatever the changelog has was published before, so nothing needs to be published again at a start. The table takes
+    all of it at once, and only under the assignment the work began under: a recovery meanwhile has read an older
+    place, to which newer values would not belong.
+    """
+    generation = app.consumer_generation_id
+    changelog = table.changelog_topic.get_topic_name()
+    for topic, messages in ((output, kept), (changelog, kept), (changelog, [place])):
+        await _publish(app, topic, messages)
+        if app.consumer_generation_id != generation:
+            raise RetryLater(f"{output}: the partitions were assigned anew meanwhile", after_s=0.0)
+    for key, value in (*kept, place):
+        if value is None:
+            table.data.pop(key, None)
+        else:
+            table.data[key] = value
+
+
+async def _publish(app: faust.App, topic: str, messages: Messages) -> None:
     """Send, and wait until all replicas have it. Raises `RetryLater` when they do not."""
     try:
         sent = [

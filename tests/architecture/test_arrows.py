@@ -39,7 +39,7 @@ def test_the_arrows_point_as_the_contracts_say(monkeypatch: pytest.MonkeyPatch) 
         ("schemas/topics.py", "import hub.settings"),
         ("hub/ledger/head.py", "import hub.events"),
         ("hub/flow/log.py", "import faust"),
-        ("hub/domain/things.py", "import httpx"),
+        ("hub/domain/credit.py", "import httpx"),
     ],
 )
 def test_an_arrow_the_wrong_way_is_found(tmp_path: Path, module: str, line: str) -> None:

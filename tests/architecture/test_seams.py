@@ -21,37 +21,39 @@ ROOT = Path(__file__).parents[2]
 
 SCHEMA = {
     "type": "record",
-    "name": "LabReserved",
-    "namespace": "alliance.lab",
-    "doc": "A member reserves time in another member's laboratory.",
-    "event": "lab.reserved",
-    "key": "lab_id",
-    "subject": "reservation_id",
+    "name": "ArchiveLent",
+    "namespace": "alliance.archive",
+    "doc": "A member lends volumes of its archive to another.",
+    "event": "archive.lent",
+    "key": "volume_id",
+    "subject": "loan_id",
     "writer": ["guest"],
-    "clauses": ["S13"],
+    "clauses": ["S16"],
     "fields": [
         {"name": "envelope", "type": "alliance.types.Envelope"},
-        {"name": "reservation_id", "type": "string"},
-        {"name": "lab_id", "type": "string"},
+        {"name": "loan_id", "type": "string"},
+        {"name": "volume_id", "type": "string"},
         {"name": "guest", "type": "string"},
         {"name": "host", "type": "string"},
-        {"name": "hours", "type": "int"},
+        {"name": "days", "type": "int"},
     ],
 }
-RULE = '''"""lab.reserved: hours of a laboratory go to a guest."""
+RULE = '''"""archive.lent: days of a volume go to a guest."""
 
 from hub.events import Sentence
 from hub.ledger.posting import move
 from hub.ledger.state import Applied
 
+REASONS = frozenset()
+
 
 def decide(event, view):
-    hours = move(event.hours, "lab_hour", f"lab:{event.host}", f"guest:{event.guest}")
-    return Applied(postings=(hours,), audience=frozenset({event.host}))
+    days = move(event.days, "day", f"archive:{event.host}", f"guest:{event.guest}")
+    return Applied(postings=(days,), audience=frozenset({event.host}))
 
 
 def sentence(event, names):
-    return Sentence(f"{names.en(event.guest)} reserved {event.hours} hours", f"{event.hours}")
+    return Sentence(f"{names.en(event.guest)} borrowed a volume for {event.days} days", f"{event.days}")
 '''
 # What a user of the new event sees; run in the copy. Prints what was found as JSON.
 ASK = """
@@ -67,14 +69,14 @@ from tests.support.flow import ALLIANCE, sent
 from tests.support.ledger import HOME, HOST, Ledger
 
 ledger = Ledger()
-record = ledger.record("lab.reserved", reservation_id="r1", lab_id="l1", guest=HOME, host=HOST, hours=3)
+record = ledger.record("archive.lent", loan_id="r1", volume_id="l1", guest=HOME, host=HOST, days=3)
 admitted = check(sent(record).at(), list(ALLIANCE.members), ALLIANCE.verifier())
 assert isinstance(admitted, Admitted), admitted
 entry = ledger.applied(ledger.say(decode(admitted.event)))
-assert from_json("lab.reserved", to_json(record)) == record
+assert from_json("archive.lent", to_json(record)) == record
 print(json.dumps({
     "events": [schema.event for schema in catalogue().events()],
-    "rules": sorted(rules()),
+    "rules": sorted(rules().decide),
     "topics": [spec.name for spec in topic_plan(["10610"])],
     "postings": [posting.amount for posting in entry.postings],
     "told": [topic for topic, _ in deliveries(entry, ALLIANCE.members)],
@@ -107,22 +109,22 @@ def digests(copy: Path) -> dict[str, str]:
 
 
 def add_schema(copy: Path) -> None:
-    folder = copy / "schemas" / "lab" / "reserved"
+    folder = copy / "schemas" / "archive" / "lent"
     folder.mkdir(parents=True)
     (folder / "v1.avsc").write_text(json.dumps(SCHEMA), encoding="utf-8")
     envelope = json.loads(
         (copy / "schemas/enrollment/requested/example.json").read_text(encoding="utf-8")
     )["envelope"]
-    example = {"envelope": envelope, "reservation_id": "r", "lab_id": "l", "guest": "10610", "host": "10611", "hours": 2}  # fmt: skip
+    example = {"envelope": envelope, "loan_id": "r", "volume_id": "l", "guest": "10610", "host": "10611", "days": 2}  # fmt: skip
     (folder / "example.json").write_text(json.dumps(example), encoding="utf-8")
-    (folder / "README.md").write_text("A guest reserves a laboratory.\n", encoding="utf-8")
+    (folder / "README.md").write_text("A guest borrows a volume.\n", encoding="utf-8")
 
 
 def add_rule(copy: Path) -> None:
-    folder = copy / "hub" / "events" / "lab"
+    folder = copy / "hub" / "events" / "archive"
     folder.mkdir()
-    (folder / "__init__.py").write_text('"""Rules of the lab events."""\n', encoding="utf-8")
-    (folder / "reserved.py").write_text(RULE, encoding="utf-8")
+    (folder / "__init__.py").write_text('"""Rules of the archive events."""\n', encoding="utf-8")
+    (folder / "lent.py").write_text(RULE, encoding="utf-8")
 
 
 def test_a_new_event_is_one_schema_folder_and_one_rule_file(copy: Path) -> None:
@@ -135,12 +137,12 @@ def test_a_new_event_is_one_schema_folder_and_one_rule_file(copy: Path) -> None:
     asked = run(copy, "-c", ASK)
     assert asked.returncode == 0, asked.stderr
     found = json.loads(asked.stdout)
-    assert "lab.reserved" in found["events"]
-    assert "lab.reserved" in found["rules"]
-    assert "alliance.lab" in found["topics"]
+    assert "archive.lent" in found["events"]
+    assert "archive.lent" in found["rules"]
+    assert "alliance.archive" in found["topics"]
     assert found["postings"] == [3]
-    assert set(found["told"]) == {"member.10610.in", "member.10611.in", "alliance.lab"}
-    assert found["sentence"] == "10610 reserved 3 hours"
+    assert set(found["told"]) == {"member.10610.in", "member.10611.in", "alliance.archive"}
+    assert found["sentence"] == "10610 borrowed a volume for 3 days"
     after = digests(copy)
     edited = {name for name in before if after[name] != before[name]}
     assert edited == {"schemas/ids.toml", "schemas/records.py"}
@@ -168,7 +170,7 @@ def test_half_an_event_is_refused_at_start(copy: Path, half: object) -> None:
     run(copy, "-m", "schemas", "build")
     asked = run(copy, "-c", "from hub.events import rules; rules()")
     assert asked.returncode != 0
-    assert "lab.reserved: a schema folder without a rule file, or the reverse" in asked.stderr
+    assert "archive.lent: a schema folder without a rule file, or the reverse" in asked.stderr
 
 
 def test_every_schema_has_a_rule_file_and_every_rule_file_a_schema() -> None:

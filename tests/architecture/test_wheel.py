@@ -94,7 +94,7 @@ def test_what_the_wheel_installs_works_away_from_the_checkout(installed: Path) -
         "from connectors.sdk.discovery import kinds\n"
         "from schemas.catalogue import catalogue, example, prose\n"
         "for schema in catalogue().events(): example(schema), prose(schema)\n"
-        "assert len(rules()) == len(catalogue().events()) >= 11\n"
+        "assert len(rules().decide) == len(catalogue().events()) >= 24\n"
         "assert {'http_poll', 'http_push'} <= set(kinds())\n"
         "from hub.console.pages import *\n"
         "from hub.broker.jars import *\n"

@@ -8,7 +8,7 @@ import pytest
 
 from connectors.sdk.discovery import kinds
 from connectors.sdk.state import Parked
-from connectors.sdk.testing import THEM, US, Case, FakeHub, Fuse, Rig, their_request
+from connectors.sdk.testing import THEM, US, Case, FakeHub, Fuse, Rig, case_flag, their_request
 
 CASES: dict[str, Callable[[], Case]] = {
     f"{kind.name}: {name}": make
@@ -188,6 +188,22 @@ def test_what_the_hub_delivers_twice_is_applied_once(name, tmp_path):
         sent = await send_requests(rig, 4)
         assert await rig.life(lambda: all(told_of(rig, event) for event in sent))
         assert [told_of(rig, event) for event in sent] == [1, 1, 1, 1]
+
+    asyncio.run(story())
+
+
+@every(SINKS)
+def test_the_flag_of_a_case_is_told_once_under_its_own_id(name, tmp_path):
+    """A deadline that nobody hears of is missed; one told twice is believed less the next time."""
+
+    async def story():
+        rig = Rig(tmp_path, CASES[name]())
+        rig.hub.repeats = True
+        await rig.hub.flag(US, "flag-1", case_flag("deadline_near"))
+        await rig.hub.flag(US, "flag-2", case_flag("deadline_over"))
+        assert await rig.life(rig.quiet)
+        assert rig.case.told == ["flag:flag-1:", "flag:flag-2:"]
+        assert parked_in(rig) == []
 
     asyncio.run(story())
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import Engine
 
 from hub.console.app import build_app
@@ -17,6 +17,7 @@ from hub.store import tables
 from hub.store.fold import Taken, fold, load_positions
 from hub.store.queries import Reader
 from schemas import topics
+from schemas.catalogue import catalogue
 from schemas.members import load_alliance
 from tests.support.browser import chromium, served, watched_page
 from tests.support.readmodel import Chain, FakeKafka, alliance_day, award, sample_broker
@@ -153,3 +154,45 @@ def test_the_page_works_by_keyboard_and_without_a_script(browser: Browser, hub: 
     expect(page.locator(".member")).to_have_count(20)
     expect(page.locator("#live")).to_have_text(re.compile("Not live"))
     context.close()
+
+
+def test_the_catalogue_is_read_in_both_languages_and_on_a_phone(browser: Browser, hub: Hub) -> None:
+    """From the main page and back; pictures with their words inside, nothing to scroll sideways."""
+    with watched_page(browser) as watched:
+        page = watched.page
+        page.goto(hub.url)
+        page.get_by_role("link", name="Catalogue").click()
+        expect(page.locator(".types td:first-child code")).to_have_count(len(catalogue().events()))
+        expect(page.get_by_role("img", name="Enrollment")).to_contain_text("associated")
+        assert words_outside(page) == []
+        page.locator("#life-enrollment summary").click()
+        expect(page.locator("#life-enrollment table")).to_contain_text("not there yet")
+        page.get_by_role("link", name="中文").click()
+        expect(page.get_by_role("img", name="跨校选课")).to_contain_text("候补")
+        assert words_outside(page) == []
+        page.get_by_role("link", name="控制台").click()
+        expect(page.locator("#members")).to_be_visible()
+        assert watched.complaints == []
+        assert all(url.startswith(hub.url) for url in watched.urls), watched.urls
+    for lang in ("en", "zh"):
+        with watched_page(browser, width=390, height=844, dark=True) as watched:
+            watched.page.goto(f"{hub.url}/catalogue?lang={lang}")
+            assert watched.page.evaluate("document.documentElement.scrollWidth") == 390
+            assert watched.complaints == []
+
+
+def words_outside(page: Page) -> list[str]:
+    """Texts of pictures that do not fit into their box or their picture, as this browser measures them."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll("svg.life")].flatMap((svg) => {
+          const whole = svg.viewBox.baseVal;
+          const over = [...svg.querySelectorAll("text")].filter((text) => {
+            const box = text.getBBox();
+            return box.x < 0 || box.y < 0 || box.x + box.width > whole.width || box.y + box.height > whole.height;
+          });
+          const wide = [...svg.querySelectorAll("g.box > text")].filter(
+            (text) => text.getBBox().width > text.parentElement.querySelector(".edge").getBBox().width - 4);
+          return [...over, ...wide].map((text) => text.textContent);
+        })"""
+    )
+    return found

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,10 @@ from sqlalchemy import Engine, select
 
 from hub.store import tables
 from hub.store.fold import fold
-from hub.store.queries import Reader
-from tests.support.readmodel import Chain, award
+from hub.store.queries import CaseOrder, Reader, case_place
+from schemas.records import OpenCase
+from tests.support.case_entries import cases_taken, open_case
+from tests.support.readmodel import START, Chain, award
 from tests.unit.test_store_fold import CrashAt, contents, follow, sample_log, store
 
 USER = "alliance"
@@ -156,9 +159,23 @@ def test_questions_have_the_same_answers_on_postgresql(engine: Engine, tmp_path:
                     reader.heartbeats(),
                     reader.dead_letters(),
                     reader.still_parked(),
+                    reader.turns(START + timedelta(days=9)),
+                    _paged(reader, "age"),
+                    _paged(reader, "due"),
+                    reader.open_cases(member="10611", kind="award", due_before=START),
                 )
             )
         assert answers[0] == answers[1]
+
+
+def _paged(reader: Reader, order: CaseOrder) -> list[OpenCase]:
+    """All open cases, one page of one case after the other."""
+    found: list[OpenCase] = []
+    while page := reader.open_cases(
+        order=order, after=case_place(found[-1], order) if found else None, limit=1
+    ):
+        found += page
+    return found
 
 
 def test_a_layout_change_empties_postgresql_too(engine: Engine) -> None:
@@ -182,7 +199,9 @@ def test_a_null_character_in_a_text_stops_nobody(engine: Engine) -> None:
             award(1), award_id="aw\x001", envelope=replace(award(1).envelope, subject="aw\x001")
         )
     )
-    fold(engine, {}, ledger.taken)
+    fold(engine, {}, [*ledger.taken, *cases_taken(open_case("enrollment/e\x001"), open_case())])
+    fold(engine, Reader(engine).positions(), cases_taken("", "", "enrollment/e\x001")[2:])
+    assert [case.id for case in Reader(engine).open_cases()] == ["e1"]
     with engine.connect() as connection:
         assert connection.execute(select(tables.entries.c.subject)).scalar_one() == "aw\ufffd1"
     assert Reader(engine).newest(1)[0].entry.subject == "aw\x001", (

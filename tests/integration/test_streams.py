@@ -41,7 +41,7 @@ async def topics_for(bootstrap: str) -> Names:
     compacted = {"cleanup.policy": "compact"}
     # Kept for ever as in the plan: the timestamps below are old enough for Kafka to delete at once.
     specs = [TopicSpec(name, 1, {"retention.ms": "-1"}) for name in names.inputs]
-    specs += [TopicSpec(name, 1, compacted) for name in (names.activity, names.rates)]
+    specs += [TopicSpec(name, 1, compacted) for name in names.outputs]
     specs += [TopicSpec(*topic) for topic in streams_topics(names)]
     await apply(bootstrap, specs)
     return names

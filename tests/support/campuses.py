@@ -26,7 +26,7 @@ from hub.ledger.apply import apply
 from hub.ledger.state import Input, State
 from schemas.codec import decode, encode, to_json
 from schemas.members import load_alliance
-from schemas.records import Entry
+from schemas.records import Entry, Tick
 
 ALLIANCE = load_alliance(Path(__file__).parents[2] / "alliance.toml")
 
@@ -80,7 +80,7 @@ class Campuses:
         self.inboxes: dict[str, deque[dict[str, Any]]] = {code: deque() for code in self.codes}
         self.answers: Counter[str] = Counter()
         self.rejected: list[str] = []  # messages of items that a campus would not take
-        self.entries: list[Entry] = []
+        self.entries: list[Entry] = []  # of the ledger: outcomes of members' events, and flags
         self.campus_s = 0.0  # seconds spent inside campuses
 
     def opened(self, code: str) -> Campus:
@@ -111,8 +111,22 @@ class Campuses:
         open_points = unsettled([campus.status() for campus in self.open.values()])
         assert not open_points, "\n".join(open_points)
 
+    def tick(self, later: timedelta = timedelta()) -> None:
+        """The ledger looks at its clock, which shows so much more than the time of the last event."""
+        self.now.at += later
+        self._input(encode(Tick("clock-1", self.state.next_input, 14 * 86400)))
+
+    def _waits_for_the_clock(self) -> bool:
+        """Whether all is delivered, and an office still has a case that no message will close."""
+        return not any(self.inboxes.values()) and any(
+            campus.status()["work"] for campus in self.open.values()
+        )
+
     def fetch(self) -> int:
-        """What the connectors and the sequencer do: new changes to events, events to entries, entries to inboxes."""
+        """What the connectors and the sequencer do: new changes to events, events to entries, entries to inboxes.
+
+        The ledger looks at its clock when nothing else is left to do.
+        """
         fetched = 0
         for code in self.random.sample(self.codes, len(self.codes)):
             limit = self.random.randint(1, 200)
@@ -125,41 +139,46 @@ class Campuses:
                 self.cursor[code] = item["changeNumber"]
                 self._sequence(code, item)
             fetched += len(page["items"])
+        if not fetched and self._waits_for_the_clock():
+            self.tick(timedelta(minutes=1))
         return fetched
 
     def _sequence(self, code: str, item: dict[str, Any]) -> None:
         record = self.mappings[code][item["resource"]].record(item)
-        value = encode(record)
+        self._input(encode(record))
+
+    def _input(self, value: bytes) -> None:
         at = round(self.now().timestamp() * 1000)
-        given = Input(
-            self.state.next_input, at, decode(value), record.EVENT, value, "", b"", "", 0, 0, at
-        )
+        record = decode(value)
+        given = Input(self.state.next_input, at, record, record.EVENT, value, "", b"", "", 0, 0, at)
         for written in apply(self.state, given, rules()):
             self.entries.append(written.entry)
             self._address(written.entry)
 
     def _address(self, entry: Entry) -> None:
-        self.inboxes[entry.member].append(
-            {
-                "kind": "outcome",
-                "event": entry.event_type,
-                "eventId": entry.event_id,
-                "ledgerSeq": entry.seq,
-                "outcome": entry.outcome,
-                "reason": entry.reason,
-                "developerMessage": entry.detail,
-                "userMessageZh": "",
-                "userMessageEn": "",
-                "retryable": False,
-            }
-        )
+        if entry.member:  # the ledger's own entries have no sender to answer
+            self.inboxes[entry.member].append(
+                {
+                    "kind": "outcome",
+                    "event": entry.event_type,
+                    "eventId": entry.event_id,
+                    "ledgerSeq": entry.seq,
+                    "outcome": entry.outcome,
+                    "reason": entry.reason,
+                    "developerMessage": entry.detail,
+                    "userMessageZh": "",
+                    "userMessageEn": "",
+                    "retryable": False,
+                }
+            )
         if entry.outcome != "applied":
             return
         record = to_json(decode(entry.event))
+        kind = "flag" if entry.event_type == "hub.case-flagged" else "event"
         for member in entry.audience:
             self.inboxes[member].append(
                 {
-                    "kind": "event",
+                    "kind": kind,
                     "event": entry.event_type,
                     "eventId": entry.event_id,
                     "ledgerSeq": entry.seq,
@@ -195,9 +214,13 @@ class Campuses:
     def holdings(self) -> dict[str, dict[str, Any]]:
         return {code: campus.holdings() for code, campus in self.open.items()}
 
+    def sent(self) -> list[Entry]:
+        """The entries of members' events."""
+        return [entry for entry in self.entries if entry.member]
+
     def by_type(self) -> Counter[tuple[str, str, str | None]]:
         """Outcome entries counted by event type, outcome and reason."""
-        return Counter((entry.event_type, entry.outcome, entry.reason) for entry in self.entries)
+        return Counter((entry.event_type, entry.outcome, entry.reason) for entry in self.sent())
 
 
 def mappings(connector: Path, code: str) -> dict[str, EventMapping]:
@@ -277,7 +300,7 @@ def _compared(
         "projects": (
             held("projects", "projectId", "lead", "status"),
             {
-                (p.project_id, p.lead, p.status)
+                (p.project_id, p.lead, p.state)
                 for p in things.get("project", [])
                 if code in p.members
             },

@@ -42,9 +42,12 @@ class Hub:
     _last: dict[str, int] = field(default_factory=dict)  # by output
     _replayed: tuple[Replayed, list[Entry]] | None = None
 
-    async def start(self, part: str, instance: str = "1") -> None:
-        """A part as its own process, kept running."""
-        command = ["/usr/bin/env", f"ALLIANCE_INSTANCE={instance}", *alliance_command("run", part)]
+    async def start(self, part: str, instance: str = "1", **settings: str) -> None:
+        """A part as its own process, kept running; `settings` are variables of its environment."""
+        given = [f"{name}={value}" for name, value in settings.items()]
+        command = [
+            "/usr/bin/env", f"ALLIANCE_INSTANCE={instance}", *given, *alliance_command("run", part),
+        ]  # fmt: skip
         await self.supervisor.start(f"{part}.{instance}", command)
 
     def kill(self, part: str, instance: str = "1") -> None:
@@ -111,6 +114,11 @@ class Hub:
             return all(told[topic] >= seq for topic, seq in self._last.items())
 
         await self.until("all outputs are told", told_all)
+
+    async def ticked(self) -> bool:
+        """Whether the ledger has looked at its clock."""
+        await self._read_on()
+        return any(entry.event_type == "ledger.tick" for entry in self._entries)
 
     async def _read_on(self) -> None:
         """Take new records of the log through the reading rule, without recomputing them."""
@@ -192,7 +200,7 @@ async def told(bootstrap: str, member: str) -> tuple[dict[str, list[Outcome]], d
     refusals: dict[int, Outcome] = {}
     for message in await read(bootstrap, topics.inbox(member)):
         kind = header(message.headers, KIND)
-        if kind == b"event":
+        if kind in (b"event", b"flag"):
             continue
         record = decode(message.value or b"")
         assert isinstance(record, Outcome)

@@ -14,9 +14,13 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
+from hub.domain.credit import Award, Recognition
+from hub.domain.enrollment import Enrollment
+from hub.domain.life import Thing
+from hub.domain.offering import Offering
+from hub.domain.project import Participant, Project
 from hub.domain.quantities import SEAT, credit_unit
-from hub.domain.things import Award, Enrollment, Offering, Participant, Project, Recognition, Thing
-from hub.events import rules
+from hub.events import COMMON_REASONS, event_rules, rules
 from hub.ledger.apply import Written, apply
 from hub.ledger.posting import (
     claim_account,
@@ -29,6 +33,7 @@ from hub.ledger.state import Input, State
 from schemas import records as r
 from schemas.catalogue import catalogue, example
 from schemas.codec import decode, encode, from_json
+from schemas.envelope import to_millis
 
 HOME, HOST, OTHER, FOURTH = "10610", "10611", "10613", "10614"
 MEMBERS = (HOME, HOST, OTHER, FOURTH)
@@ -61,6 +66,7 @@ def mapping(
         "equivalent",
         "rule",
         1,
+        None,
         None,
     )
 
@@ -96,6 +102,7 @@ class Ledger:
         self.last: list[r.Entry] = []
         self._said: dict[tuple[str, str, str], int] = {}
         self._ids = 0
+        self.at_ms = T0_MS - 1000  # Kafka's time of the newest input
 
     # Saying things
 
@@ -133,12 +140,11 @@ class Ledger:
         return replace(record, envelope=envelope)
 
     def say(self, record: Any) -> r.Entry:
-        """Put an event before the ledger; returns its outcome. What it released is in `last[1:]`."""
-        offset = len(self.inputs)
-        at = T0_MS + offset * 1000  # a second apart
+        """Put an event before the ledger; returns its outcome. What follows from it is in `last[1:]`."""
+        self.at_ms += 1000  # a second apart
         given = Input(
-            offset=offset,
-            timestamp_ms=at,
+            offset=len(self.inputs),
+            timestamp_ms=self.at_ms,
             event=record,
             event_type=record.EVENT,
             value=encode(record),
@@ -146,14 +152,52 @@ class Ledger:
             signature=bytes(64),
             source_topic=f"member.{record.envelope.member}.out",
             source_partition=0,
-            source_offset=offset,
-            published_ms=at,
+            source_offset=len(self.inputs),
+            published_ms=self.at_ms,
         )
+        return self._take(given)
+
+    def tick(self, at: datetime | None = None, parked_after_s: int = 14 * 86400) -> list[r.Entry]:
+        """The ledger looks at its clock, which shows `at` (or a second more); returns what follows from it."""
+        self.at_ms = max(self.at_ms + 1000, to_millis(at) if at else 0)
+        tick = r.Tick("clock-1", len(self.inputs), parked_after_s)
+        self._take(
+            Input(
+                len(self.inputs),
+                self.at_ms,
+                tick,
+                tick.EVENT,
+                encode(tick),
+                "",
+                b"",
+                "",
+                0,
+                0,
+                self.at_ms,
+            )
+        )
+        return self.last[1:]
+
+    def _take(self, given: Input) -> r.Entry:
         self.inputs.append(given)
         written = apply(self.state, given, rules())
         self.entries += written
         self.last = [item.entry for item in written]
+        for entry in self.last:
+            self._assert_well_told(entry)
         return self.last[0]
+
+    def _assert_well_told(self, entry: r.Entry) -> None:
+        """What no test should have to think of: reasons are declared, and who holds a thing hears of its changes."""
+        if entry.outcome in ("rejected", "parked"):
+            known = event_rules()[entry.event_type].reasons | COMMON_REASONS
+            assert entry.reason in known, f"{entry.event_type} does not declare {entry.reason}"
+        for change in entry.changes:
+            thing = self.state.things[change.kind][change.id]
+            deaf = thing.concerned() - {*entry.audience, entry.member}
+            assert not deaf, (
+                f"{deaf} hold {change.kind} {change.id} and hear nothing of entry {entry.seq}"
+            )
 
     def again(self, entry: r.Entry) -> r.Entry:
         """The event of an entry comes once more."""

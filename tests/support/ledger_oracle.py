@@ -1,344 +1,260 @@
 """A second ledger, written from the rules as the alliance states them and from nothing else.
 
-It keeps facts in plain dictionaries and counts seats and credits anew whenever asked; no postings, no accounts, no
-hashes. It knows the outcome of an event, not its reason. Where it and the hub's rules differ, one of them is wrong.
+It keeps facts in plain dictionaries and counts seats, places, hours, minutes and credits anew whenever asked; no
+postings, no accounts, no hashes. It knows what becomes of an event and why, who is told, and what the clock brings.
+Where it and the hub's rules differ, one of them is wrong. The rules of each domain are in the `oracle_` modules.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-ZERO, ONE = Decimal(0), Decimal(1)
+from tests.support import (
+    oracle_agreement,
+    oracle_credit,
+    oracle_lab,
+    oracle_market,
+    oracle_practice,
+    oracle_rules,
+    oracle_study,
+    oracle_teaching,
+)
+from tests.support.oracle_books import DAY_MS, NEAR_DAYS, Books, Done, Flag, Missing, Refused
 
-LIFE = {
-    "pending": {"accepted": "associated", "queued": "queued", "denied": "denied",
-                "withdrawn": "cancelled", "cancelled": "cancelled"},
-    "queued": {"accepted": "associated", "denied": "denied", "withdrawn": "cancelled", "cancelled": "cancelled"},
-    "associated": {"started": "active", "withdrawn": "cancelled", "cancelled": "cancelled"},
-    "active": {"finished": "finished", "withdrawn": "withdrawn"},
-}  # fmt: skip
-SEATED = {"associated", "active", "finished", "withdrawn"}  # withdrawn: after the start only
-OFFERING_LIFE = {
-    "concept": {"active", "cancelled"},
-    "active": {"inactive", "cancelled"},
-    "inactive": {"active", "cancelled"},
-    "cancelled": set(),
+RULES: dict[str, Callable[[Books, Any], Done]] = {
+    "agreement.changed": oracle_agreement.changed,
+    "credit.awarded": oracle_credit.awarded,
+    "credit.award-corrected": oracle_credit.award_corrected,
+    "credit.recognition-decided": oracle_credit.recognition_decided,
+    "credit.recognition-requested": oracle_credit.recognition_requested,
+    "enrollment.decided": oracle_study.decided,
+    "enrollment.plan-decided": oracle_study.plan_decided,
+    "enrollment.plan-proposed": oracle_study.plan_proposed,
+    "enrollment.requested": oracle_study.requested,
+    "enrollment.status-changed": oracle_study.status_changed,
+    "lab.access-decided": oracle_lab.access_decided,
+    "lab.access-requested": oracle_lab.access_requested,
+    "lab.resource-changed": oracle_lab.resource_changed,
+    "lab.usage-recorded": oracle_lab.usage_recorded,
+    "member.profile-changed": oracle_rules.profile_changed,
+    "offering.changed": oracle_study.offering_changed,
+    "practice.placement-changed": oracle_practice.changed,
+    "project.changed": oracle_study.project_changed,
+    "project.member-changed": oracle_study.project_member_changed,
+    "talent.posting-changed": oracle_market.posting_changed,
+    "teaching.appointment-changed": oracle_teaching.appointment_changed,
+    "teaching.delivered": oracle_teaching.delivered,
+    "teaching.secondment-changed": oracle_teaching.secondment_changed,
+    "transfer.achievement-changed": oracle_market.achievement_changed,
 }
-PROJECT_LIFE = {
-    "idea": {"drafted", "terminated"},
-    "drafted": {"submitted", "terminated"},
-    "submitted": {"funded", "declined", "terminated"},
-    "funded": {"active", "terminated"},
-    "active": {"completed", "terminated"},
-    "declined": set(),
-    "completed": set(),
-    "terminated": set(),
+DUE = {
+    "access": oracle_lab.access_due,
+    "appointment": oracle_teaching.appointment_due,
+    "award": oracle_credit.award_due,
+    "delivery": oracle_teaching.delivery_due,
+    "enrollment": oracle_study.enrollment_due,
+    "placement": oracle_practice.due,
+    "plan": oracle_study.plan_due,
+    "posting": oracle_market.posting_due,
+    "recognition": oracle_credit.recognition_due,
+    "secondment": oracle_teaching.secondment_due,
+}
+TURN = {
+    "access": oracle_lab.access_turn,
+    "achievement": oracle_market.achievement_turn,
+    "agreement": oracle_agreement.turn,
+    "appointment": oracle_teaching.appointment_turn,
+    "award": oracle_credit.award_turn,
+    "delivery": oracle_teaching.delivery_turn,
+    "enrollment": oracle_study.enrollment_turn,
+    "placement": oracle_practice.turn,
+    "plan": oracle_study.plan_turn,
+    "posting": oracle_market.posting_turn,
+    "recognition": oracle_credit.recognition_turn,
+    "secondment": oracle_teaching.secondment_turn,
+    "usage": oracle_lab.usage_turn,
 }
 
 
-@dataclass(frozen=True)
-class Missing:
-    """What an event has to wait for: a thing, or the statement before it."""
+class Told(NamedTuple):
+    """A line of the log: an event's id with its outcome, or a flag's name with the thing and whose turn it is."""
 
-    what: str
-    key: Any
+    name: str
+    outcome: str
+    why: str | None
+    audience: tuple[str, ...] = ()
+
+
+@dataclass
+class Parked:
+    """An event that waits, since when, and for what."""
+
+    event: Any
+    since_ms: int
+    key: tuple[Any, ...]
 
 
 class Oracle:
-    """Hears events one by one and says what becomes of each."""
+    """Hears events one by one and says what becomes of each; looks at the clock when told to."""
 
     def __init__(self, members: tuple[str, ...]) -> None:
-        self.members = members
+        self.books = Books(members, DUE, TURN)
         self.first: dict[str, Any] = {}  # event id -> the event first heard under it
-        self.newest: Counter[tuple[str, str, str]] = (
-            Counter()
-        )  # (domain, subject, member) -> version
-        self.waiting: list[tuple[Any, Missing]] = []
-        self.offerings: dict[str, dict[str, Any]] = {}
-        self.enrollments: dict[str, dict[str, Any]] = {}
-        self.awards: dict[str, dict[str, Any]] = {}
-        self.cases: dict[str, dict[str, Any]] = {}
-        self.projects: dict[str, dict[str, Any]] = {}
-        self.people: dict[tuple[str, str], dict[str, str]] = {}
+        self.waiting: list[Parked] = []
+        self._at_ms = 0  # of the newest line: each line has a later time than the one before
+        self._lines: list[Told] = []
 
-    def hear(self, event: Any) -> list[tuple[str, str]]:
-        """(event id, outcome) of this event, then of those that it set free, first come first served."""
-        name = event.envelope.event_id
+    def hear(self, event: Any, at_ms: int = 0) -> list[Told]:
+        """What becomes of this event, heard at that time, then of those that it set free, first come first served."""
+        self._lines, name = [], event.envelope.event_id
         if name in self.first:
-            return [(name, "duplicate" if self.first[name] == event else "conflict")]
-        self.first[name] = event
-        told = [(name, self._decide(event))]
-        while free := next((w for w in self.waiting if self._has_come(w[1])), None):
-            self.waiting.remove(free)
-            told.append((free[0].envelope.event_id, self._decide(free[0])))
-        return told
+            same = self.first[name] == event
+            outcome = "duplicate" if same else "conflict"
+            reason = "SAME_EVENT" if same else "SAME_ID_OTHER_CONTENT"
+            self._say(Told(name, outcome, reason), at_ms)
+        else:
+            self.first[name] = event
+            self._decide(event, at_ms)
+            self._release()
+        return self._lines
 
-    # What a person would ask
-
-    def seats_free(self, offering: str) -> int:
-        taken = sum(1 for e in self.enrollments.values() if e["offering"] == offering and e["seat"])
-        return int(self.offerings[offering]["capacity"]) - taken
-
-    def credits_waiting(self, home: str, host: str) -> Decimal:
-        return sum(
-            (a["credits"] for a in self.awards.values()
-             if (a["home"], a["host"]) == (home, host) and self._counts(a)),
-            ZERO,
-        )  # fmt: skip
-
-    def credits_recognized(self, student: str) -> Decimal:
-        return sum((c["got"] for c in self.cases.values() if c["student"] == student), ZERO)
+    def tick(self, at_ms: int, parked_after_s: int) -> list[Told]:
+        """What the clock brings: flags and what expires by time, kind and id; then what waited too long, oldest first."""
+        self._lines = []
+        books = self.books
+        self._at_ms = books.now_ms = max(at_ms, self._at_ms + 1)
+        while rings := self._ringing(books.now_ms):  # what rings may set another deadline that is over
+            _, kind, name, near = min(rings)
+            self._ring(kind, name, near=near)
+        late = [one for one in self.waiting if one.since_ms <= books.now_ms - parked_after_s * 1000]
+        for one in late:
+            if one in self.waiting and not self._has_come(one.key):
+                self.waiting.remove(one)
+                version = one.key[0] == "version"
+                reason = "VERSION_GAP_TIMEOUT" if version else "REFERENCE_TIMEOUT"
+                self._use_up(one.event)
+                self._say(Told(one.event.envelope.event_id, "rejected", reason))
+        self._release()
+        return self._lines
 
     # How an event is decided
 
-    def _decide(self, event: Any) -> str:
-        envelope = event.envelope
-        domain, _, fact = event.EVENT.partition(".")
-        place = (domain, envelope.subject, envelope.member)
-        if envelope.aggregate_version <= self.newest[place]:
-            return "rejected"
-        if envelope.aggregate_version > self.newest[place] + 1:
-            before = (*place, envelope.aggregate_version - 1)
-            self.waiting.append((event, Missing("version", before)))
-            return "parked"
-        verdict = getattr(self, f"_{domain}_{fact.replace('-', '_')}")(event)
-        if isinstance(verdict, Missing):
-            self.waiting.append((event, verdict))
-            return "parked"
-        self.newest[place] += 1
-        return "applied" if verdict else "rejected"
+    def _decide(self, event: Any, at_ms: int = 0) -> None:
+        name, member = event.envelope.event_id, event.envelope.member
+        try:
+            self._check_version(event)
+            done = RULES[event.EVENT](self.books, event)
+        except Missing as missing:
+            version = missing.key[0] == "version"
+            self._say(
+                Told(name, "parked", "VERSION_GAP" if version else "UNKNOWN_REFERENCE"), at_ms
+            )
+            self.waiting.append(Parked(event, self._at_ms, missing.key))
+            return
+        except Refused as refused:
+            self._use_up(event)
+            self._say(Told(name, "rejected", str(refused)), at_ms)
+            return
+        self._use_up(event)
+        audience = tuple(sorted(done.told - {member}))
+        self._say(Told(name, "applied", None, audience), at_ms)
+        for flag in done.flags:
+            self._flag(flag)
 
-    def _has_come(self, missing: Missing) -> bool:
-        if missing.what == "version":
-            return self.newest[missing.key[:3]] >= int(missing.key[3])
-        return missing.key in getattr(self, missing.what)
+    def _place(self, event: Any) -> tuple[str, str, str]:
+        domain = event.EVENT.partition(".")[0]
+        return domain, event.envelope.subject, event.envelope.member
 
-    # Rules: True applied, False rejected, Missing parked
+    def _check_version(self, event: Any) -> None:
+        place, version = self._place(event), event.envelope.aggregate_version
+        newest = self.books.newest.get(place, 0)
+        if version <= newest:
+            raise Refused("STALE_VERSION")
+        if version > newest + 1:
+            raise Missing("version", *place, version - 1)
 
-    def _member_profile_changed(self, event: Any) -> bool:
-        return True
+    def _use_up(self, event: Any) -> None:
+        """A refused statement uses up its version, too."""
+        place = self._place(event)
+        if event.envelope.aggregate_version == self.books.newest.get(place, 0) + 1:
+            self.books.newest[place] = event.envelope.aggregate_version
 
-    def _offering_changed(self, event: Any) -> bool:
-        known = self.offerings.get(event.offering_id)
-        before = known["status"] if known else event.status
-        if known and known["host"] != event.host:
-            return False
-        if event.status not in OFFERING_LIFE or event.status not in OFFERING_LIFE[before] | {
-            before
-        }:
-            return False
-        taken = known["capacity"] - self.seats_free(event.offering_id) if known else 0
-        if event.capacity < max(0, taken):
-            return False
-        self.offerings[event.offering_id] = {
-            "host": event.host, "status": event.status, "capacity": event.capacity,
-        }  # fmt: skip
-        return True
+    def _has_come(self, key: tuple[Any, ...]) -> bool:
+        if key[0] == "version":
+            return self.books.newest.get(key[1:4], 0) >= int(key[4])
+        return self.books.get(key[0], key[1]) is not None
 
-    def _enrollment_requested(self, event: Any) -> bool | Missing:
-        if event.host not in self.members or event.host == event.home:
-            return False
-        if event.enrollment_id in self.enrollments:
-            return False
-        if event.offering_id not in self.offerings:
-            return Missing("offerings", event.offering_id)
-        offering = self.offerings[event.offering_id]
-        if offering["host"] != event.host or offering["status"] != "active":
-            return False
-        if not event.home_active_registration:
-            return False
-        self.enrollments[event.enrollment_id] = {
-            "student": event.student_id, "home": event.home, "host": event.host,
-            "offering": event.offering_id, "state": "pending", "seat": False,
-        }  # fmt: skip
-        return True
+    def _release(self) -> None:
+        while free := next((one for one in self.waiting if self._has_come(one.key)), None):
+            self.waiting.remove(free)
+            self._decide(free.event)
 
-    def _about(self, event: Any) -> dict[str, Any] | Missing | None:
-        if event.enrollment_id not in self.enrollments:
-            return Missing("enrollments", event.enrollment_id)
-        case = self.enrollments[event.enrollment_id]
-        same = (case["home"], case["host"], case["offering"]) == (
-            event.home,
-            event.host,
-            event.offering_id,
+    # What the clock brings
+
+    def _ringing(self, now_ms: int) -> list[tuple[int, str, str, bool]]:
+        rings = []
+        for (kind, name), alarm in self.books.alarms.items():
+            near_ms = alarm.due_ms - NEAR_DAYS * DAY_MS
+            if alarm.near and near_ms <= now_ms:
+                rings.append((near_ms, kind, name, True))
+            if alarm.over and alarm.due_ms <= now_ms:
+                rings.append((alarm.due_ms, kind, name, False))
+        return rings
+
+    def _ring(self, kind: str, name: str, *, near: bool) -> None:
+        """Each flag once for each deadline."""
+        books, alarm = self.books, self.books.alarms[kind, name]
+        if near:
+            alarm.near = False
+            self._flag(Flag("deadline_near", kind, name, books.actors(kind, name)))
+            return
+        alarm.over = False
+        if kind == "recognition":
+            told = oracle_credit.expire(books, name)
+        elif kind == "enrollment":
+            case = books.put(kind, name, state="expired")
+            told = {case["home"], case["host"]}
+        elif kind == "award":
+            award = books.put(kind, name, state="expired")
+            told = {award["home"], award["host"]}
+        elif kind == "access":
+            told = oracle_lab.expire_access(books, name)
+        else:
+            self._flag(Flag("deadline_over", kind, name, books.actors(kind, name)))
+            return
+        self._flag(Flag("expired", kind, name, ()), told)
+
+    def _flag(self, flag: Flag, told: set[str] | None = None) -> None:
+        state = self.books.all(flag.kind)[flag.id]["state"]
+        why = f"{flag.kind} {flag.id} {state}: {' '.join(flag.actors)}"
+        self._say(
+            Told(flag.name, "flagged", why, tuple(sorted(set(flag.actors) | (told or set()))))
         )
-        return case if same else None
 
-    def _enrollment_decided(self, event: Any) -> bool | Missing:
-        case = self._about(event)
-        if not isinstance(case, dict):
-            return case or False
-        if event.decision not in ("accepted", "queued", "denied"):
-            return False
-        if (
-            event.envelope.decides_version
-            != self.newest["enrollment", event.enrollment_id, case["home"]]
-        ):
-            return False
-        reached = LIFE.get(case["state"], {}).get(event.decision)
-        if reached is None:
-            return False
-        if event.decision == "accepted":
-            open_now = self.offerings[case["offering"]]["status"] == "active"
-            if not open_now or self.seats_free(case["offering"]) < 1:
-                return False
-        case.update(state=reached, seat=event.decision == "accepted")
-        return True
+    def _say(self, line: Told, at_ms: int = 0) -> None:
+        self._at_ms = max(at_ms, self._at_ms + 1)
+        self._lines.append(line)
 
-    def _enrollment_status_changed(self, event: Any) -> bool | Missing:
-        case = self._about(event)
-        if not isinstance(case, dict):
-            return case or False
-        writers = {"started": "host", "finished": "host", "cancelled": "host", "withdrawn": "home"}
-        if event.new_status not in writers:
-            return False
-        if event.envelope.member != case[writers[event.new_status]]:
-            return False
-        reached = LIFE.get(case["state"], {}).get(event.new_status)
-        if reached is None:
-            return False
-        case.update(state=reached, seat=reached in SEATED)
-        return True
+    # What a person would ask
 
-    def _credit_awarded(self, event: Any) -> bool | Missing:
-        if event.award_id in self.awards or event.home not in self.members:
-            return False
-        if event.enrollment_id is None:
-            return False
-        if event.enrollment_id not in self.enrollments:
-            return Missing("enrollments", event.enrollment_id)
-        case = self.enrollments[event.enrollment_id]
-        if (case["student"], case["home"], case["host"]) != (
-            event.student_id,
-            event.home,
-            event.host,
-        ):
-            return False
-        if case["state"] not in ("active", "finished") or event.credits.value < 0:
-            return False
-        self.awards[event.award_id] = {
-            "student": event.student_id, "home": event.home, "host": event.host,
-            "credits": event.credits.value, "passed": event.result == "passed", "revoked": False,
-            "case": None,
-        }  # fmt: skip
-        return True
+    def state(self, kind: str, name: str) -> str | None:
+        fact = self.books.get(kind, name)
+        return fact["state"] if fact else None
 
-    def _credit_award_corrected(self, event: Any) -> bool | Missing:
-        if event.award_id not in self.awards:
-            return Missing("awards", event.award_id)
-        award = self.awards[event.award_id]
-        if (award["student"], award["home"], award["host"]) != (
-            event.student_id,
-            event.home,
-            event.host,
-        ):
-            return False
-        if award["revoked"] or event.kind not in ("amended", "revoked") or event.credits.value < 0:
-            return False
-        award.update(
-            credits=event.credits.value, passed=event.result == "passed", revoked=event.kind == "revoked"
+    def seats_free(self, offering: str) -> int:
+        return oracle_study.seats_free(self.books, offering)
+
+    def credits_waiting(self, home: str, host: str) -> Decimal:
+        awards = self.books.all("award").values()
+        return sum(
+            (award["credits"] for award in awards
+             if (award["home"], award["host"]) == (home, host) and oracle_credit.counts(self.books, award)),
+            Decimal(0),
         )  # fmt: skip
-        return True
 
-    @staticmethod
-    def _worth(award: dict[str, Any]) -> bool:
-        return bool(award["passed"] and not award["revoked"] and award["credits"] > 0)
-
-    def _counts(self, award: dict[str, Any]) -> bool:
-        """Waiting for the home: worth something, and no decision fell on the case it is in."""
-        case = self.cases.get(award["case"] or "")
-        return self._worth(award) and (case is None or case["state"] == "open")
-
-    def _credit_recognition_requested(self, event: Any) -> bool | Missing:
-        if event.recognition_id in self.cases:
-            return False
-        if not event.award_ids or len(set(event.award_ids)) < len(event.award_ids):
-            return False
-        for name in event.award_ids:  # in the order they are named
-            if name not in self.awards:
-                return Missing("awards", name)
-            award = self.awards[name]
-            if (award["student"], award["home"]) != (event.student_id, event.home):
-                return False
-            if not self._worth(award):
-                return False
-            case = self.cases.get(award["case"] or "")
-            if case is not None and case["state"] != "negative":
-                return False
-        for name in event.award_ids:
-            self.awards[name]["case"] = event.recognition_id
-        self.cases[event.recognition_id] = {
-            "student": event.student_id, "home": event.home, "awards": event.award_ids,
-            "state": "open", "got": ZERO,
-        }  # fmt: skip
-        return True
-
-    def _credit_recognition_decided(self, event: Any) -> bool | Missing:
-        if event.recognition_id not in self.cases:
-            return Missing("cases", event.recognition_id)
-        case = self.cases[event.recognition_id]
-        if (case["student"], case["home"]) != (event.student_id, event.home) or case[
-            "state"
-        ] != "open":
-            return False
-        if event.outcome not in ("positive", "partially_positive", "negative"):
-            return False
-        if event.stage == "faculty":
-            return True
-        if event.stage != "academic_affairs":
-            return False
-        worth = {
-            name: self.awards[name]["credits"]
-            for name in case["awards"]
-            if self._worth(self.awards[name])
-        }
-        if event.original_credits_total.value != sum(worth.values(), ZERO):
-            return False
-        good = [m for m in event.mappings if m.outcome != "negative"]
-        courses = [course.credits.value for m in good for course in m.to]
-        named = [name for m in good for name in m.award_ids]
-        got = event.recognized_credits_total.value
-        if got != sum(courses, ZERO) or any(course < 0 for course in courses):
-            return False
-        if (got == 0) != (event.outcome == "negative"):
-            return False
-        if len(set(named)) < len(named) or not set(named) <= set(case["awards"]):
-            return False
-        if got > sum((worth.get(name, ZERO) for name in named), ZERO) + ONE:
-            return False
-        case.update(state=event.outcome, got=got)
-        return True
-
-    def _project_changed(self, event: Any) -> bool:
-        partners = {organization.member for organization in event.organizations} | {event.lead}
-        known = self.projects.get(event.project_id)
-        if not partners <= set(self.members) or (known and known["lead"] != event.lead):
-            return False
-        before = known["status"] if known else event.status
-        if event.status not in PROJECT_LIFE or event.status not in PROJECT_LIFE[before] | {before}:
-            return False
-        self.projects[event.project_id] = {
-            "lead": event.lead, "partners": partners, "status": event.status,
-        }  # fmt: skip
-        return True
-
-    def _project_member_changed(self, event: Any) -> bool | Missing:
-        if event.project_id not in self.projects:
-            return Missing("projects", event.project_id)
-        if event.employer not in self.projects[event.project_id]["partners"]:
-            return False
-        key = (event.project_id, event.person_id)
-        employer = self.people.get(key, {}).get("employer")
-        if event.action == "joined":
-            if employer is not None:
-                return False
-            self.people[key] = {"employer": event.employer}
-            return True
-        if event.action not in ("left", "role_changed") or employer != event.employer:
-            return False
-        if event.action == "left":
-            del self.people[key]
-        return True
+    def credits_recognized(self, student: str) -> Decimal:
+        cases = self.books.all("recognition").values()
+        return sum((case["got"] for case in cases if case["student"] == student), Decimal(0))

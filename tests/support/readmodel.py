@@ -92,9 +92,9 @@ class Chain:
         seq, at = self.head.seq + 1, event.envelope.occurred_at
         entry = Entry(
             seq, self.head.hash, seq - 1, 0, event.envelope.event_id, hashlib.sha256(framed).digest(),
-            event.EVENT, event.envelope.member, event.envelope.subject,
-            topics.outbox(event.envelope.member), 0, seq, at, outcome, reason, detail, None, 1, at, at, (),
-            tuple(postings), flags, framed, "0123456789abcdef", bytes(64),
+            event.EVENT, event.envelope.source, event.envelope.member, event.envelope.subject,
+            topics.outbox(event.envelope.member), 0, seq, at, outcome, reason, detail, None, None, None, 1, at, at, (),
+            tuple(postings), (), flags, framed, "0123456789abcdef", bytes(64),
         )  # fmt: skip
         value = encode(entry)
         self.put(value)

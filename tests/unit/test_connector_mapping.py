@@ -11,6 +11,7 @@ from connectors.sdk.contract import ConfigError
 from connectors.sdk.mapping import MappingError, load_mapping, term_of
 from connectors.sdk.testing import OFFERING_MAPPING, offering_row
 from schemas.codec import decode, encode
+from schemas.content import content_hash
 
 
 @pytest.fixture
@@ -144,3 +145,47 @@ def test_autumn_is_term_one_and_january_still_belongs_to_it(day):
     assert second == first + 1
     assert date(first, 9, 1) <= day <= date(second, 8, 31)
     assert (term["term_number"] == 1) == (day < date(second, 2, 1))
+
+
+AGREEMENT = """
+[event]
+type = "agreement.changed"
+[envelope]
+event_id = "eventId"
+occurred_at = "at"
+recorded_at = "at"
+aggregate_version = "version"
+[fields]
+agreement_id = "id"
+party = { member = true }
+parties = { each = "parties" }
+"conditions.kind" = { const = "student_studies" }
+"conditions.first_year" = { const = "2026-2027" }
+"conditions.last_year" = { const = "2027-2028" }
+"conditions.quotas" = { const = [] }
+step = { const = "proposed" }
+effective_on = { const = "2026-09-01" }
+"""
+AGREED = {"id": "a-1", "parties": ["10611", "10614"], "version": 1, "at": "2026-09-01T08:00:00Z"}
+
+
+def _agreement(tmp_path, more=""):
+    path = tmp_path / "agreement.toml"
+    path.write_text(AGREEMENT + more, "utf-8")
+    return load_mapping(path, tmp_path, member="10611", connector="sis").record(
+        AGREED | {"eventId": "5b0e8d37-a2f4-4c69-b1d8-7e3f90c2a412"}
+    )
+
+
+@pytest.mark.parametrize("given", ["", 'conditions_hash = { const = "" }', 'conditions_hash = "no"'])  # fmt: skip
+def test_the_hash_of_the_content_need_not_be_made_by_the_campus(tmp_path, given):
+    """It is over Avro bytes, which no campus system has; admission refuses another hash."""
+    record = _agreement(tmp_path, given)
+    assert record.conditions_hash == content_hash(record)
+    assert len(record.conditions_hash) == 64
+    assert decode(encode(record)) == record
+
+
+def test_a_hash_that_the_campus_gives_is_kept(tmp_path):
+    """Who approves repeats the hash of what was read, not of what our system holds now."""
+    assert _agreement(tmp_path, 'conditions_hash = { const = "ab12" }').conditions_hash == "ab12"

@@ -20,6 +20,7 @@ from connectors.sdk.testing import (
     US,
     FakeHub,
     Rig,
+    case_flag,
     offering_row,
     their_request,
     write_alliance,
@@ -44,6 +45,10 @@ def facts(rig: Rig):
 def settled(rig: Rig):
     """Everything the campus had to tell was published and answered, and the answers are at the campus."""
     return lambda: len(rig.hub.published) >= rig.case.to_tell() and rig.quiet()
+
+
+def told_kinds(rig: Rig) -> set[str]:
+    return {key.partition(":")[0] for key in rig.case.told}
 
 
 def event_of_first_change(rig: Rig):
@@ -172,6 +177,51 @@ def test_an_event_that_nobody_vouches_for_is_parked_until_the_key_is_known(rig):
         assert events == [their_request(2).envelope.event_id]
         assert "does not vouch for it" in facts(rig)[1]["verify"].reason
         assert await rig.life(lambda: "signature" in rig.hub.heartbeats[-1].reason)
+
+    asyncio.run(story())
+
+
+def test_a_message_of_an_unknown_kind_waits_for_an_upgrade(rig):
+    """A newer hub tells us something; the rest goes on, and nothing of it is lost or taken for something else."""
+
+    async def story():
+        await rig.hub.flag(US, "greeting-1", case_flag(), kind=b"greeting")
+        await rig.hub.deliver(US, their_request(1), rig.signers[THEM])
+        assert await rig.life(settled(rig))
+        assert told_kinds(rig) == {"event", "outcome"}
+        assert "kind 'greeting', known are event, outcome, refusal, flag; upgrade" in (
+            facts(rig)[1]["read"].reason
+        )
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("event_id", "record"), [("f-1", their_request(1)), ("", case_flag())], ids=["event", "no id"]
+)
+def test_a_flag_that_is_none_is_parked(rig, event_id, record):
+    """Without its id a repeat could not be told from a second flag; an event unsigned is nobody's word."""
+
+    async def story():
+        await rig.hub.flag(US, event_id, record)
+        assert await rig.life(settled(rig))
+        assert rig.case.told == []
+        assert "where a flag with its ce_id belongs" in facts(rig)[1]["read"].reason
+
+    asyncio.run(story())
+
+
+def test_a_campus_may_do_without_flags(tmp_path):
+    """A system that has no place for them would refuse each one."""
+
+    async def story():
+        case = both_ways()
+        case.tables += "flags = false\n"
+        rig = Rig(tmp_path, case)
+        await rig.hub.flag(US, "f-1", case_flag())
+        await rig.hub.deliver(US, their_request(1), rig.signers[THEM])
+        assert await rig.life(settled(rig))
+        assert told_kinds(rig) == {"event", "outcome"}
 
     asyncio.run(story())
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hub.domain.things import Award, Recognition
+from hub.domain.credit import Award, Recognition
 from tests.support.ledger import (
     HOME,
     HOST,
@@ -58,10 +58,21 @@ def test_an_award_goes_to_a_member(ledger: Ledger) -> None:
     assert_refused(ledger.award("w1", "e1", home="99999"), "UNKNOWN_MEMBER", "'99999'")
 
 
-def test_an_award_names_its_enrollment(ledger: Ledger) -> None:
-    """The schema leaves it open for other kinds of stay; the ledger has no rule for those yet."""
-    entry = ledger.tell("credit.awarded", award_id="w1", enrollment_id=None, host=HOST, home=HOME)
-    assert_refused(entry, "UNKNOWN_REFERENCE", "w1", "name the enrollment")
+@pytest.mark.parametrize("placement", [None, "p1"])
+def test_an_award_names_its_enrollment_or_its_placement(
+    ledger: Ledger, placement: str | None
+) -> None:
+    """Credits come from one stay; with none or two nobody could say from which."""
+    enrollment = "e1" if placement else None
+    entry = ledger.tell(
+        "credit.awarded",
+        award_id="w1",
+        enrollment_id=enrollment,
+        placement_id=placement,
+        host=HOST,
+        home=HOME,
+    )
+    assert_refused(entry, "CONTENT_INVALID", "w1", "name one of the two")
 
 
 def test_an_award_waits_for_its_enrollment() -> None:

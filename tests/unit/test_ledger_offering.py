@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hub.domain.things import OFFERING, Offering
+from hub.domain.offering import OFFERING, Offering
 from tests.support.ledger import FOURTH, HOME, HOST, OTHER, Ledger, assert_refused, postings
 
 
@@ -84,16 +84,16 @@ def test_an_offering_belongs_to_the_host_that_made_it() -> None:
     assert ledger.seats() == (2, 0)
 
 
-@pytest.mark.parametrize("before", OFFERING)
-@pytest.mark.parametrize("after", OFFERING)
+@pytest.mark.parametrize("before", OFFERING.states)
+@pytest.mark.parametrize("after", OFFERING.states)
 def test_an_offering_changes_status_only_along_its_table(before: str, after: str) -> None:
     """Staying is allowed, all else is in the table; the refusal lists what would be possible."""
     ledger = Ledger()
     ledger.applied(ledger.offer(status=before))
     entry = ledger.offer(status=after)
-    if after == before or after in OFFERING[before]:
+    if after == before or OFFERING.step(before, after):
         assert entry.outcome == "applied"
-        assert ledger.find(Offering, "calculus").status == after
+        assert ledger.find(Offering, "calculus").state == after
     else:
         assert_refused(entry, "ILLEGAL_TRANSITION", before, after, "possible:")
 

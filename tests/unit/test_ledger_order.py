@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from hub.domain.things import Award, Enrollment, Offering, Recognition
+from hub.domain.credit import Award, Recognition
+from hub.domain.enrollment import Enrollment
+from hub.domain.offering import Offering
 from hub.errors import LedgerCorrupt
 from hub.events import rules
 from hub.ledger.apply import DETAIL_CHARS, apply

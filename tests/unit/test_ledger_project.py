@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hub.domain.things import PROJECT, MemberProfile, Participant, Project, participant_id
+from hub.domain.member import MemberProfile
+from hub.domain.project import PROJECT, Participant, Project, participant_id
 from tests.support.ledger import (
     FOURTH,
     HOME,
@@ -48,18 +49,18 @@ def test_only_the_lead_changes_a_project() -> None:
     assert_refused(ledger.project("p1", HOME, lead=HOST), "NOT_WRITER", f"led by {HOME}", HOST)
 
 
-@pytest.mark.parametrize("before", PROJECT)
-@pytest.mark.parametrize("after", PROJECT)
+@pytest.mark.parametrize("before", PROJECT.states)
+@pytest.mark.parametrize("after", PROJECT.states)
 def test_a_project_changes_status_only_along_its_table(before: str, after: str) -> None:
     """Staying is allowed, all else is in the table."""
     ledger = Ledger()
     ledger.applied(ledger.project(status=before))
     entry = ledger.project(status=after)
-    if after == before or after in PROJECT[before]:
+    if after == before or PROJECT.step(before, after):
         assert entry.outcome == "applied", entry.detail
     else:
         assert_refused(entry, "ILLEGAL_TRANSITION", before, after, "possible:")
-        assert ledger.find(Project, "p1").status == before
+        assert ledger.find(Project, "p1").state == before
 
 
 def test_an_unknown_status_is_refused() -> None:

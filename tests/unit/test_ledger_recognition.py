@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hub.domain.things import Award, Recognition
+from hub.domain.credit import Award, Recognition
 from tests.support.ledger import (
     HOME,
     HOST,

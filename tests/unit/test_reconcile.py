@@ -76,7 +76,7 @@ def holdings(ledger: Ledger, member: str) -> dict[str, Any]:
             if c.home == member
         ],
         "projects": [
-            {"projectId": p.project_id, "status": p.status, "lead": p.lead} for p in mine
+            {"projectId": p.project_id, "status": p.state, "lead": p.lead} for p in mine
         ],
         "projectMembers": [
             {"projectId": p.project_id, "personId": p.person_id, "state": p.state, "employer": p.employer}

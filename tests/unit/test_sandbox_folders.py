@@ -24,6 +24,7 @@ from connectors.sandbox import term
 from connectors.sandbox.campus import Campus
 from connectors.sandbox.cli import app
 from connectors.sandbox.folders import Place, SandboxError, read_places, write_sandbox
+from connectors.sandbox.offices.directory import RESOURCES
 from connectors.sandbox.server import by_port, campus_app
 from connectors.sandbox.term import NotSettled, Progress, run_term, unsettled
 from connectors.sdk.config import load_config
@@ -58,7 +59,8 @@ def test_the_connector_folders_are_complete_and_correct(tmp_path: Path) -> None:
     for place in places:
         config = load_config(tmp_path / "connectors" / place.code)
         assert config.member.code == place.code
-        assert len(config.sources[0].mappings) == 11
+        found = {name: mapping.schema.event for name, mapping in config.sources[0].mappings.items()}
+        assert found == RESOURCES
 
 
 def _member_rows(member: object, public: bytes) -> str:
@@ -161,7 +163,7 @@ def test_the_driver_leads_a_term_to_its_end(
     ended = [progress for progress in shown if progress.settled]
     assert [progress.phase for progress in ended] == list(term.PHASES)
     assert all(progress.done == progress.total for progress in ended)
-    assert ended[-1].events == sum(progress.total for progress in ended) == len(alliance.entries)
+    assert ended[-1].events == sum(progress.total for progress in ended) == len(alliance.sent())
 
 
 def test_a_phase_that_does_not_settle_names_campus_and_reason(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,17 @@ class Desk:
             "eventId": event_id,
             "ledgerSeq": self.seq,
             "record": record,
+        }
+
+    def flag(self, event_id: str, flag: str, case_id: str, **fields: Any) -> dict[str, Any]:
+        self.seq += 1
+        record = {"flag": flag, "case_kind": "enrollment", "case_id": case_id, "state": "pending"}
+        return {
+            "kind": "flag",
+            "event": "hub.case-flagged",
+            "eventId": event_id,
+            "ledgerSeq": self.seq,
+            "record": record | fields,
         }
 
     def outcome(
@@ -162,8 +174,86 @@ def test_an_outcome_of_a_change_that_is_not_ours_is_put_aside(desk: Desk) -> Non
 
 def test_an_event_type_without_a_use_here_is_taken_and_let_be(desk: Desk) -> None:
     """A new event type in the alliance must not stop a campus that has no office for it."""
-    item = desk.event("member.profile-changed", "x-1") | {"event": "lab.usage-recorded"}
+    item = desk.event("member.profile-changed", "x-1") | {"event": "archive.lent"}
     assert desk.take(item) == ["applied"]
+
+
+def test_a_request_that_expired_is_over_and_is_not_answered_any_more(desk: Desk) -> None:
+    """Only the ledger's clock ends it; the office's answer, under way meanwhile, is refused and not repeated."""
+    desk.campus.phase("decisions")
+    desk.take(desk.request(1, desk.offering()))
+    answer = desk.changes()[-1]
+    expired = desk.flag("f-1", "expired", "enrollment-1", state="expired")
+    assert desk.take(expired, expired) == ["applied", "duplicate"]
+    assert desk.states() == {"enrollment-1": "expired"}
+    desk.take(desk.outcome(answer, "rejected", "ILLEGAL_TRANSITION"))
+    assert desk.changes()[-1] == answer
+    assert desk.campus.status()["open"] == desk.campus.status()["work"] == 0
+    assert applied_twice(desk.campus.desk) == 0
+
+
+def test_a_flag_for_people_changes_no_state_and_does_not_count_as_received(desk: Desk) -> None:
+    """The term's driver compares events sent with events received; flags are sent by nobody."""
+    desk.take(desk.request(1, desk.offering()))
+    before = desk.campus.status()["received"]
+    near = desk.flag("f-1", "deadline_near", "enrollment-1")
+    strange = desk.flag("f-2", "hours_disputed", "d-1", case_kind="delivery")
+    assert desk.take(near, strange) == ["applied", "applied"]
+    assert desk.states() == {"enrollment-1": "pending"}
+    assert desk.campus.status()["received"] == before
+    assert desk.campus.holdings()["applied"] == 1
+
+
+def test_an_item_of_a_kind_unknown_here_is_put_aside(desk: Desk) -> None:
+    """Taken and let be it would be lost; put aside it waits for the next version."""
+    item = desk.request(1, desk.offering()) | {"kind": "greeting"}
+    answer = desk.campus.inbox([item])[0]
+    assert answer.status == "rejected"
+    assert "kind 'greeting'" in answer.message
+    assert desk.states() == {}
+
+
+def _recognition_open(desk: Desk) -> tuple[str, dict[str, Any]]:
+    """A case of an own student that the ledger knows, and the faculty's decision on its way."""
+    award = desk.event("credit.awarded", "a-1", home=HOST, host=HOME, student_id="s", result="passed")  # fmt: skip
+    desk.take(award)
+    desk.campus.phase("recognition")
+    request = desk.changes()[-1]
+    desk.take(desk.outcome(request, "applied"))
+    return str(request["data"]["recognitionId"]), desk.changes()[-1]
+
+
+def test_a_recognition_case_that_expired_gives_its_awards_free(desk: Desk) -> None:
+    """The student may ask again; the stage under way is refused and not repeated."""
+    case, faculty = _recognition_open(desk)
+    assert faculty["resource"] == "recognition-decision"
+    flag = desk.flag("f-1", "expired", case, case_kind="recognition", state="expired")
+    assert desk.take(flag) == ["applied"]
+    desk.take(desk.outcome(faculty, "rejected", "ILLEGAL_TRANSITION"))
+    assert desk.changes()[-1] == faculty
+    assert [row["state"] for row in desk.campus.holdings()["recognitions"]] == ["expired"]
+    held = desk.campus.store.all("SELECT recognition_id FROM award")
+    assert [row[0] for row in held] == [None]
+    assert desk.campus.status()["work"] == 0
+
+
+def test_an_award_that_expired_is_not_asked_for(desk: Desk) -> None:
+    """Home's own rules set the time; afterwards the ledger refuses the case."""
+    desk.take(desk.event("credit.awarded", "a-1", award_id="w", home=HOST, host=HOME, result="passed"))  # fmt: skip
+    desk.take(desk.flag("f-1", "expired", "w", case_kind="award", state="expired"))
+    assert [row["state"] for row in desk.campus.holdings()["awards"]] == ["expired"]
+    assert desk.campus.phase("recognition") == 0
+
+
+def test_deadlines_are_counted_from_the_day_in_shanghai(desk: Desk) -> None:
+    """The ledger refuses what is over by its clock; a simulated term is led through on any day of the year."""
+    desk.now.at = datetime(2027, 12, 24, 16, 30, tzinfo=UTC)
+    desk.take(desk.event("offering.changed", "o-1", host=HOME, status="active"))
+    desk.campus.phase("requests")
+    assert {change["data"]["expiryDate"] for change in desk.changes()} == {"2028-01-08"}
+    _recognition_open(desk)
+    asked = next(c["data"] for c in desk.changes() if c["resource"] == "recognition-request")
+    assert (asked["requestDate"], asked["dueDate"]) == ("2027-12-25", "2028-01-22")
 
 
 def test_a_decision_is_no_state_before_the_ledger_has_spoken(desk: Desk) -> None:
@@ -296,7 +386,7 @@ def test_change_numbers_grow_and_are_never_used_again(desk: Desk) -> None:
 
 def test_an_unknown_phase_names_the_known_ones(desk: Desk) -> None:
     """A typing error must not look like an empty phase."""
-    with pytest.raises(UnknownPhase, match="profiles, offerings"):
+    with pytest.raises(UnknownPhase, match="the term has profiles, "):
         desk.campus.phase("holiday")
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sandbox.offices.directory import PHASES
+from connectors.sandbox.offices.directory import PHASES, RESOURCES
 from connectors.sandbox.report import applied_twice
 from connectors.sandbox.seeds import themes, titles
-from connectors.sandbox.store import EVENTS
 from schemas.catalogue import catalogue
 from tests.support.campuses import Campuses, differences, facts
 
@@ -131,7 +130,7 @@ def test_versions_of_a_subject_are_gapless(alliance: Campuses) -> None:
 
 def test_each_resource_of_the_feed_is_an_event_of_the_catalogue() -> None:
     """A new event type needs a resource and a mapping here, or a word why not."""
-    assert set(EVENTS.values()) == {schema.event for schema in catalogue().events()}
+    assert set(RESOURCES.values()) == {schema.event for schema in catalogue().events()}
 
 
 def test_a_corrected_award_is_decided_on_again_with_the_new_amount(tmp_path: Path) -> None:

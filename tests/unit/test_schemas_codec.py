@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import time
 from dataclasses import replace
@@ -9,11 +10,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
+import fastavro
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.catalogue import Schema, catalogue, example
+from schemas.catalogue import Schema, catalogue, example, parsed
 from schemas.codec import (
     UnknownSchema,
     Unreadable,
@@ -24,10 +26,11 @@ from schemas.codec import (
     to_json,
 )
 from schemas.records import CreditAwarded, Record
-from tests.support.strategies import calm, mutated, records_of
+from tests.support.strategies import calm, mutated, records_of, values_of
 
 SCHEMAS = sorted(catalogue().newest.values(), key=lambda schema: schema.event)
 EVENTS = catalogue().events()
+OLDER = [schema for schema in catalogue().by_id.values() if schema not in SCHEMAS]
 every_schema = pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema.event)
 any_record = st.sampled_from(SCHEMAS).flatmap(records_of)
 
@@ -51,6 +54,40 @@ def test_a_record_comes_back_from_its_bytes_and_its_json(
     assert encode(decode(value)) == value
     assert schema_of(value).event == schema.event
     assert from_json(schema.event, to_json(record)) == record
+
+
+@pytest.mark.parametrize("schema", OLDER, ids=lambda schema: f"{schema.event}-v{schema.version}")
+@settings(calm, max_examples=40)
+@given(data=st.data())
+def test_what_an_older_version_wrote_is_read_as_the_newest(
+    schema: Schema, data: st.DataObject
+) -> None:
+    """Members upgrade one after the other: nothing they said before may be lost, and what is new has its default."""
+    values = data.draw(values_of(schema.avro))
+    out = io.BytesIO(struct.pack(">bI", 0, catalogue().schema_id(schema)))
+    out.seek(0, io.SEEK_END)
+    fastavro.schemaless_writer(out, parsed(schema.full_name, schema.version), values)
+    record = decode(out.getvalue())
+    assert schema.full_name == record.FULL_NAME
+    _assert_kept(values, record.to_avro(), catalogue().newest[schema.event].avro)
+    assert decode(encode(record)) == record
+
+
+def _assert_kept(old: Any, new: Any, kind: Any) -> None:
+    """The new value holds all of the old one, and defaults where the old had nothing."""
+    if isinstance(kind, list):
+        kind = next(item for item in kind if item != "null")
+    if isinstance(old, dict) and isinstance(kind, dict) and kind["type"] == "record":
+        for field in kind["fields"]:
+            if field["name"] in old:
+                _assert_kept(old[field["name"]], new[field["name"]], field["type"])
+            else:
+                assert new[field["name"]] == field["default"]
+    elif isinstance(old, list) and isinstance(kind, dict):
+        for before, after in zip(old, new, strict=True):
+            _assert_kept(before, after, kind["items"])
+    else:
+        assert new == old
 
 
 @settings(calm)

@@ -18,6 +18,7 @@ from hub.store.fold import LogReplaced, Position, Taken, balance_changes, fold, 
 from hub.store.queries import Reader, StoreUnavailable
 from schemas import topics
 from schemas.records import Posting
+from tests.support.case_entries import cases_taken, open_case
 from tests.support.readmodel import (
     START,
     Chain,
@@ -76,6 +77,10 @@ def sample_log() -> list[Taken]:
         *taken(topics.MEMBER_ACTIVITY, [activity("10610", 3), activity("10610", 9)]),
         *taken(topics.TOPIC_RATES, [rate("ledger.in", 4), rate("ledger.in", 5)]),
         *taken(topics.DEAD_LETTERS, [dead_letter(4), dead_letter(4), dead_letter(7)]),
+        *cases_taken(
+            open_case("enrollment/e1", "10610"), open_case("award/w/1"), "enrollment/e1", "award/w/2",
+            open_case("award/w/1", "10610", "10611", seq=9), open_case("enrollment/e1", seq=12),
+        ),
     ]  # fmt: skip
     mixed: list[Taken] = []
     while chain.taken or beside:

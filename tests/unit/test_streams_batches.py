@@ -157,6 +157,7 @@ def test_the_topic_plan_names_the_changelogs_that_faust_will_use() -> None:
     assert [(name, partitions) for name, partitions, _ in streams_topics()] == [
         ("alliance-streams-member-activity-changelog", 1),
         ("alliance-streams-topic-rates-changelog", 1),
+        ("alliance-streams-cases-changelog", 1),
     ]
     assert all(config["cleanup.policy"] == "compact" for _, _, config in streams_topics())
     assert Names().domains == [topics.domain(name) for name in catalogue().domains()]

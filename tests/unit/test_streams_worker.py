@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from hub.streams import activity
+from hub.streams import activity, cases
 from hub.streams.plan import Names
 from hub.streams.position import next_offsets
 from hub.streams.rates import fold
@@ -32,11 +32,21 @@ def test_processors_read_on_where_their_state_ends() -> None:
         state, _ = activity.take(state, offset, value)
     count = fold(None, names.domains[0], 0, 41, 1_790_000_000_000)
     nothing = dict.fromkeys(((topic, 0) for topic in names.inputs), 0)
-    assert next_offsets(names, activity.EMPTY, []) == nothing
-    assert next_offsets(names, state, [count]) == nothing | {
+    assert next_offsets(names, activity.EMPTY, cases.FIRST, []) == nothing
+    assert next_offsets(names, state, cases.Place(7, state.head), [count]) == nothing | {
         ("x.ledger.entries", 0): 3,
         (names.domains[0], 0): 42,
     }
+
+
+def test_the_ledger_is_read_from_where_the_state_that_is_behind_ends() -> None:
+    """Two states follow `ledger.entries`; dropping one to build it again must not leave out what the other has."""
+    names = Names("x.")
+    state = activity.EMPTY
+    for offset, value in enumerate(ledger_values(some_told(3, seed=1))):
+        state, _ = activity.take(state, offset, value)
+    for place, wanted in ((cases.FIRST, 0), (cases.Place(2, state.head), 2)):
+        assert next_offsets(names, state, place, [])["x.ledger.entries", 0] == wanted
 
 
 def test_the_topic_plan_is_made_without_faust() -> None:
@@ -67,5 +77,5 @@ def test_the_app_keeps_the_settings_that_make_counts_exact() -> None:
     done = _python(code)
     assert done.stdout.strip() == (
         "alliance-streams at_least_once False True False False 0.02 -1 memory: 2 "
-        "['member-activity', 'topic-rates'] ['member-activity', 'topic-rates']"
+        "['ledger-entries', 'topic-rates'] ['cases', 'member-activity', 'topic-rates']"
     ), done.stdout + done.stderr

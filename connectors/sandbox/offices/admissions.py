@@ -7,15 +7,49 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from connectors.sandbox import rules, shapes
-from connectors.sandbox.desk import Contradiction, Desk, Phase, Receive, Received, Settle, Settled
+from connectors.sandbox.desk import (
+    Contradiction,
+    Desk,
+    Flag,
+    Flagged,
+    Holdings,
+    Phase,
+    Receive,
+    Received,
+    Settle,
+    Settled,
+)
+from connectors.sandbox.offices import _agreements
 from connectors.sandbox.rules import Plan
-from connectors.sandbox.seeds import ENROLLMENT_CLOSES, TERM_STARTS, make_id
-from connectors.sandbox.store import Change
+from connectors.sandbox.seeds import TERM_STARTS, make_id
+from connectors.sandbox.store import Change, Effect
+
+TABLES = """
+CREATE TABLE enrollment (
+  enrollment_id TEXT PRIMARY KEY, student_id TEXT NOT NULL, home TEXT NOT NULL, host TEXT NOT NULL,
+  offering_id TEXT NOT NULL, activity TEXT NOT NULL, agreement_id TEXT, state TEXT, doing TEXT, plan TEXT,
+  home_version INTEGER NOT NULL, request_event TEXT, cause TEXT
+) STRICT;
+CREATE INDEX enrollment_offering ON enrollment (offering_id);
+-- Leaving before the start gives the seat back, leaving later does not.
+CREATE VIEW seat AS
+  SELECT enrollment_id, offering_id, host FROM enrollment WHERE state IN ('associated', 'active', 'finished', 'withdrawn');
+"""
+EFFECTS = (Effect("enrollment", "state", "enrollment_id", "NEW.state"),)
+RESOURCES: Mapping[str, str] = {
+    "enrollment-request": "enrollment.requested",
+    "enrollment-decision": "enrollment.decided",
+    "enrollment-status": "enrollment.status-changed",
+}
 
 SECOND_COURSE_SHARE = 0.08
 WITHDRAWN_SHARE = 0.04
 CANCELLED_SHARE = 0.01
 DROPPED_OUT_SHARE = 0.025
+VALID_DAYS = 14  # a request the host has not answered by then expires
+EXCHANGE_SHARE = 0.5  # of the requests under an agreement: for a term, not for one course
+PARTNER_PULL = 1.5  # how much likelier a student asks where there is an agreement
+OVERLOOKED_SHARE = 0.25  # of the requests beyond an agreement's places: nobody counted
 
 _FIRST_STEP = {
     Plan.ACCEPT: "accepted",
@@ -24,7 +58,9 @@ _FIRST_STEP = {
     Plan.QUEUE_ACCEPT: "queued",
     Plan.QUEUE_DENY: "queued",
 }
+_SEATED = (Plan.ACCEPT, Plan.QUEUE_ACCEPT)
 _FULL = "x-no-seats"
+_NO_PLACES = "x-no-places"  # the agreement's places of the year are taken
 
 
 def request(desk: Desk) -> None:
@@ -33,26 +69,37 @@ def request(desk: Desk) -> None:
     if not offers:
         return
     ours = {row[0] for row in desk.store.all("SELECT title FROM course")}
+    agreed = {
+        host: _agreements.find(desk, "student_studies", desk.code, host, TERM_STARTS)
+        for host in sorted({row["host"] for row in offers})
+    }
     weights = [
         (0.2 + 5 * desk.draw("popular", row["offering_id"]) ** 5)
         * (3 if row["title"] in ours else 1)
+        * (PARTNER_PULL if agreed[row["host"]] else 1)
         for row in offers
     ]
     for student in desk.store.all("SELECT * FROM student ORDER BY student_id"):
         wishes = 2 if desk.draw("wishes", student["student_id"]) < SECOND_COURSE_SHARE else 1
         for wish in range(wishes):
             point = desk.draw("wish", student["student_id"], str(wish))
-            _request(desk, student, rules.choose(offers, weights, point))
+            offer = rules.choose(offers, weights, point)
+            _request(desk, student, offer, agreed[offer["host"]])
 
 
-def _request(desk: Desk, student: sqlite3.Row, offer: sqlite3.Row) -> None:
+def _request(
+    desk: Desk, student: sqlite3.Row, offer: sqlite3.Row, agreement_id: str | None
+) -> None:
     enrollment_id = make_id(
         str(desk.seed), "enrollment", student["student_id"], offer["offering_id"]
     )
     known = desk.store.one("SELECT 1 FROM enrollment WHERE enrollment_id = ?", enrollment_id)
     if known:
         return
-    body = shapes.enrollment_request(enrollment_id, student, desk.code, offer, ENROLLMENT_CLOSES)
+    exchange = agreement_id and desk.draw("exchange", enrollment_id) < EXCHANGE_SHARE
+    activity = "exchange_term" if exchange else "course"
+    body = shapes.enrollment_request(enrollment_id, student, desk.code, offer, desk.day(VALID_DAYS))
+    body |= {"activity": activity, "agreementId": agreement_id}
     event_id = desk.publish(
         "enrollment-request",
         enrollment_id,
@@ -62,13 +109,15 @@ def _request(desk: Desk, student: sqlite3.Row, offer: sqlite3.Row) -> None:
         case=enrollment_id,
     )
     desk.db.execute(
-        "INSERT INTO enrollment VALUES (?, ?, ?, ?, ?, NULL, 'requested', NULL, 1, ?, NULL)",
+        "INSERT INTO enrollment VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 'requested', NULL, 1, ?, NULL)",
         (
             enrollment_id,
             student["student_id"],
             desk.code,
             offer["host"],
             offer["offering_id"],
+            activity,
+            agreement_id,
             event_id,
         ),
     )
@@ -85,10 +134,13 @@ def decide_all(desk: Desk) -> None:
         seats = (found["capacity"] or 0) - _seats_taken(desk, offering_id) if found else 0
         plans = rules.admissions(desk.seed, desk.code, offering_id, seats, waiting[offering_id])
         for enrollment_id, plan in plans.items():
+            row = _known(desk, enrollment_id)
+            beyond = plan in _SEATED and not _place_left(desk, row)
+            plan = Plan.DENY_FULL if beyond else plan
             desk.db.execute(
                 "UPDATE enrollment SET plan = ? WHERE enrollment_id = ?", (plan, enrollment_id)
             )
-            _answer(desk, _known(desk, enrollment_id), _FIRST_STEP[plan], _reason(plan))
+            _answer(desk, row, _FIRST_STEP[plan], _NO_PLACES if beyond else _reason(plan))
 
 
 def withdraw(desk: Desk) -> None:
@@ -174,6 +226,25 @@ def _seats_taken(desk: Desk, offering_id: str) -> int:
     )
 
 
+def _place_left(desk: Desk, row: sqlite3.Row) -> bool:
+    """Whether the agreement of a request has a place left, as this office counts them. Now and then it does not count."""
+    if row["agreement_id"] is None:
+        return True
+    places = _agreements.places(desk, row["agreement_id"], row["home"], row["host"])
+    if places is None or desk.draw("overlooked", row["enrollment_id"]) < OVERLOOKED_SHARE:
+        return True
+    taken = desk.store.count(
+        "SELECT count(*) FROM enrollment e LEFT JOIN seat s USING (enrollment_id) "
+        "WHERE e.agreement_id = ? AND e.home = ? AND e.host = ? AND (s.host IS NOT NULL OR doing = 'accepted' "
+        "OR (plan = ? AND state IN ('pending', 'queued')))",
+        row["agreement_id"],
+        row["home"],
+        row["host"],
+        Plan.QUEUE_ACCEPT,
+    )
+    return taken < places
+
+
 def _reason(plan: Plan) -> str | None:
     if plan is Plan.DENY:
         return "x-prerequisites-missing"
@@ -247,13 +318,15 @@ def _walk(desk: Desk, row: sqlite3.Row, step: str, event_id: str) -> str:
 def _request_received(desk: Desk, told: Received) -> None:
     said = told.record
     desk.db.execute(
-        "INSERT INTO enrollment VALUES (?, ?, ?, ?, ?, 'pending', NULL, NULL, ?, ?, ?)",
+        "INSERT INTO enrollment VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', NULL, NULL, ?, ?, ?)",
         (
             said["enrollment_id"],
             said["student_id"],
             said["home"],
             said["host"],
             said["offering_id"],
+            said["activity"],
+            said["agreement_id"],
             said["envelope"]["aggregate_version"],
             told.event_id,
             told.event_id,
@@ -269,7 +342,9 @@ def _answer_late(desk: Desk, row: sqlite3.Row) -> None:
         "SELECT capacity FROM offering WHERE offering_id = ?", row["offering_id"]
     )
     free = found is not None and (found["capacity"] or 0) > _seats_taken(desk, row["offering_id"])
-    _answer(desk, row, "accepted" if free else "denied", None if free else _FULL)
+    place = _place_left(desk, row)
+    reason = None if free and place else _FULL if place else _NO_PLACES
+    _answer(desk, row, "denied" if reason else "accepted", reason)
 
 
 def _decision_received(desk: Desk, told: Received) -> None:
@@ -318,6 +393,36 @@ def _go_on(desk: Desk, row: sqlite3.Row, change: Change) -> None:
         _answer(desk, row, "accepted" if seat else "denied", None if seat else _FULL)
 
 
+def _flagged(desk: Desk, told: Flagged) -> None:
+    """A request that nobody answered in time is over at both universities. Other flags are for people."""
+    if told.flag == "expired":
+        row = _known(desk, told.case_id)
+        desk.db.execute(
+            "UPDATE enrollment SET state = ?, cause = ? WHERE enrollment_id = ?",
+            (told.state, told.event_id, row["enrollment_id"]),
+        )
+
+
+def holdings(desk: Desk) -> Holdings:
+    """Enrollments from here and to here."""
+    return {
+        "enrollments": desk.rows(
+            "SELECT enrollment_id AS enrollmentId, student_id AS studentId, home, host, offering_id AS offeringId, state "
+            "FROM enrollment WHERE state IS NOT NULL ORDER BY 1"
+        )
+    }
+
+
+def work(desk: Desk) -> int:
+    """Requests that wait for an answer, once enrollment has closed."""
+    if not desk.store.setting("closed"):
+        return 0
+    return desk.store.count(
+        "SELECT count(*) FROM enrollment WHERE host = ? AND state IN ('pending', 'queued') AND doing IS NULL",
+        desk.code,
+    )
+
+
 PHASES: Mapping[str, Phase] = {
     "requests": request,
     "decisions": decide_all,
@@ -336,3 +441,4 @@ SETTLES: Mapping[str, Settle] = {
     "enrollment-decision": _settled,
     "enrollment-status": _settled,
 }
+FLAGS: Mapping[str, Flag] = {"enrollment": _flagged}

@@ -7,8 +7,37 @@ from collections.abc import Mapping
 from typing import Any
 
 from connectors.sandbox import shapes
-from connectors.sandbox.desk import Desk, Phase, Receive, Received, Settle, Settled
-from connectors.sandbox.store import EVENTS, Change
+from connectors.sandbox.desk import Desk, Holdings, Phase, Receive, Received, Settle, Settled
+from connectors.sandbox.store import Change, Effect
+
+TABLES = """
+CREATE TABLE course (
+  course_id TEXT PRIMARY KEY, code TEXT NOT NULL, title TEXT NOT NULL, scheme TEXT NOT NULL,
+  credit_milli INTEGER NOT NULL, body TEXT NOT NULL
+) STRICT;
+CREATE INDEX course_title ON course (title);
+
+-- Own offerings. body: as entered; in_force: as the ledger holds it.
+CREATE TABLE offering (
+  offering_id TEXT PRIMARY KEY, course_id TEXT NOT NULL, body TEXT NOT NULL, in_force TEXT, capacity INTEGER,
+  status TEXT, cause TEXT
+) STRICT;
+-- Other members' offerings and profiles, as told by the alliance.
+CREATE TABLE catalogue (
+  offering_id TEXT PRIMARY KEY, host TEXT NOT NULL, title TEXT NOT NULL, start_date TEXT NOT NULL, mode TEXT NOT NULL,
+  status TEXT NOT NULL, capacity INTEGER NOT NULL, cause TEXT
+) STRICT;
+CREATE TABLE partner (code TEXT PRIMARY KEY, name TEXT NOT NULL, status TEXT NOT NULL, cause TEXT) STRICT;
+"""
+EFFECTS = (
+    Effect("offering", "capacity, status", "offering_id", "NEW.status || ' ' || NEW.capacity"),
+    Effect("catalogue", "status, capacity", "offering_id", "NEW.status || ' ' || NEW.capacity"),
+    Effect("partner", "status", "code", "NEW.status"),
+)
+RESOURCES: Mapping[str, str] = {
+    "profile": "member.profile-changed",
+    "offering": "offering.changed",
+}
 
 RAISED_SHARE = 0.3  # of the offerings with more requests than seats
 
@@ -19,7 +48,7 @@ class Unfit(Exception):
 
 def publish_profile(desk: Desk) -> None:
     """Tell the alliance who we are."""
-    events = sorted(EVENTS.values())
+    events = sorted(set(desk.store.events.values()))
     body = shapes.profile(desk.site, events, events)
     desk.publish("profile", desk.code, body, step="active", to=desk.others())
 
@@ -191,6 +220,17 @@ def _profile_received(desk: Desk, told: Received) -> None:
 
 def _profile_settled(desk: Desk, change: Change, settled: Settled) -> None:
     """Our own profile is only told, nothing follows."""
+
+
+def holdings(desk: Desk) -> Holdings:
+    """Our offerings, with the seats that admissions gave."""
+    return {
+        "offerings": desk.rows(
+            "SELECT o.offering_id AS offeringId, o.capacity, "
+            "(SELECT count(*) FROM seat WHERE seat.offering_id = o.offering_id) AS seatsTaken "
+            "FROM offering o WHERE o.capacity IS NOT NULL ORDER BY 1"
+        )
+    }
 
 
 PHASES: Mapping[str, Phase] = {

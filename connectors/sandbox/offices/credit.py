@@ -8,11 +8,61 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from connectors.sandbox import rules, shapes
-from connectors.sandbox.desk import Contradiction, Desk, Phase, Receive, Received, Settle, Settled
+from connectors.sandbox.desk import (
+    Contradiction,
+    Desk,
+    Flag,
+    Flagged,
+    Holdings,
+    Phase,
+    Receive,
+    Received,
+    Settle,
+    Settled,
+)
 from connectors.sandbox.offices import admissions
 from connectors.sandbox.rules import Mark, Ruling
-from connectors.sandbox.seeds import TERM_ENDS, make_id
-from connectors.sandbox.store import Change
+from connectors.sandbox.seeds import TERM_ENDS, make_id, rule_set
+from connectors.sandbox.store import Change, Effect
+
+TABLES = """
+CREATE TABLE award (
+  award_id TEXT PRIMARY KEY, enrollment_id TEXT, placement_id TEXT, student_id TEXT NOT NULL, home TEXT NOT NULL,
+  host TEXT NOT NULL, title TEXT NOT NULL, scheme TEXT NOT NULL, credit_milli INTEGER NOT NULL,
+  first_milli INTEGER NOT NULL, result TEXT NOT NULL, notation TEXT NOT NULL, grade TEXT NOT NULL, state TEXT, doing TEXT,
+  recognition_id TEXT, recognition_state TEXT, award_event TEXT, cause TEXT
+) STRICT;
+CREATE INDEX award_recognition ON award (recognition_id);
+
+CREATE TABLE recognition (
+  recognition_id TEXT PRIMARY KEY, number INTEGER NOT NULL, student_id TEXT NOT NULL, awards TEXT NOT NULL,
+  course_code TEXT NOT NULL, course_milli INTEGER, category TEXT NOT NULL, overlap INTEGER NOT NULL, state TEXT,
+  doing TEXT, recognized_milli INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, cause TEXT
+) STRICT;
+CREATE INDEX recognition_student ON recognition (student_id);
+"""
+EFFECTS = (
+    Effect(
+        "award",
+        "state, credit_milli, result",
+        "award_id",
+        "NEW.state || ' ' || NEW.credit_milli",
+    ),
+    Effect(
+        "award",
+        "recognition_state",
+        "award_id",
+        "'recognition ' || NEW.recognition_state",
+        on_insert=False,
+    ),
+    Effect("recognition", "state", "recognition_id", "NEW.state || ' ' || NEW.recognized_milli"),
+)
+RESOURCES: Mapping[str, str] = {
+    "result": "credit.awarded",
+    "result-correction": "credit.award-corrected",
+    "recognition-request": "credit.recognition-requested",
+    "recognition-decision": "credit.recognition-decided",
+}
 
 AMENDED_BEFORE_SHARE = 0.03
 AMENDED_AFTER_SHARE = 0.02
@@ -20,11 +70,12 @@ REVOKED_SHARE = 0.004
 PACKAGE_SHARE = 0.4  # of the students with two results: both together replace one home course
 EARNED_SHARE = 0.03  # of the wanted home courses: the student has it already
 MAX_ATTEMPTS = 3  # at one decision, when awards keep changing under it
-ELECTIVE = "GX0001"  # the home course that stands for any elective taken elsewhere
+ELECTIVE = (
+    "GX"  # home courses that stand for electives taken elsewhere, each with a number of its own
+)
 
-_ASKED = TERM_ENDS + timedelta(days=45)  # first week of the next term, as home universities want it
-_FACULTY = timedelta(days=14)  # each of the two stages has two weeks
-_OFFICE = timedelta(days=28)
+DUE_DAYS = 28  # two stages of two weeks each
+APPEAL_DAYS = 15
 
 
 def report_results(desk: Desk) -> None:
@@ -48,6 +99,7 @@ def _report(desk: Desk, enrollment: sqlite3.Row) -> None:
     award = {
         "award_id": award_id,
         "enrollment_id": enrollment["enrollment_id"],
+        "placement_id": None,
         "student_id": enrollment["student_id"],
         "home": enrollment["home"],
         "host": desk.code,
@@ -71,16 +123,25 @@ def _report(desk: Desk, enrollment: sqlite3.Row) -> None:
         case=enrollment["enrollment_id"],
         because=enrollment["cause"],
     )
+    enter(desk, award, mark, event_id)
+
+
+def enter(desk: Desk, award: Mapping[str, object], mark: Mark, event_id: str) -> None:
+    """Note a result given here, of a course or a placement, that waits for the ledger's word."""
+    row = {
+        **award,
+        "first_milli": award["credit_milli"],
+        "result": "passed" if mark.passed else "failed",
+        "notation": mark.notation,
+        "grade": mark.label,
+        "award_event": event_id,
+    }
     desk.db.execute(
-        "INSERT INTO award VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 'awarded', NULL, NULL, ?, NULL)",
-        (
-            *award.values(),
-            award["credit_milli"],
-            "passed" if mark.passed else "failed",
-            mark.notation,
-            mark.label,
-            event_id,
-        ),
+        "INSERT INTO award (award_id, enrollment_id, placement_id, student_id, home, host, title, scheme, credit_milli, "
+        "first_milli, result, notation, grade, doing, award_event) VALUES (:award_id, :enrollment_id, :placement_id, "
+        ":student_id, :home, :host, :title, :scheme, :credit_milli, :first_milli, :result, :notation, :grade, 'awarded', "
+        ":award_event)",
+        row,
     )
 
 
@@ -138,7 +199,7 @@ def _correct(
         shapes.correction(award, mark, credit_milli, kind, reason, TERM_ENDS + timedelta(days=20)),
         step=kind,
         to=[award["home"]],
-        case=award["enrollment_id"],
+        case=award["enrollment_id"] or award["placement_id"],
         corrects=award["award_event"],
     )
     desk.db.execute("UPDATE award SET doing = ? WHERE award_id = ?", (kind, award["award_id"]))
@@ -173,7 +234,7 @@ def _grouped(desk: Desk, rows: Sequence[sqlite3.Row]) -> list[list[sqlite3.Row]]
 def _open(desk: Desk, awards: Sequence[sqlite3.Row]) -> None:
     first = awards[0]
     wanted = _wanted(desk, awards)
-    code = wanted["code"] if wanted else ELECTIVE
+    code = wanted["code"] if wanted else f"{ELECTIVE}{first['award_id'][:8]}"
     row = {
         "recognition_id": make_id("recognition", *(award["award_id"] for award in awards)),
         "number": 1 + desk.store.count("SELECT count(*) FROM recognition"),
@@ -204,7 +265,7 @@ def _publish_request(desk: Desk, row: Mapping[str, object], awards: Sequence[sql
     desk.publish(
         "recognition-request",
         str(row["recognition_id"]),
-        shapes.recognition_request(row, ids, _ASKED, _ASKED + _OFFICE),
+        shapes.recognition_request(row, ids, desk.day(), desk.day(DUE_DAYS)),
         step="requested",
         to=[award["host"] for award in awards],
         case=str(row["recognition_id"]),
@@ -285,7 +346,7 @@ def _decide(desk: Desk, recognition: sqlite3.Row, stage: str, because: str) -> N
     ruling = _rule(desk, recognition, awards, original)
     percents = [rules.to_percent(award["notation"], award["grade"]) for award in awards]
     faculty = stage == "faculty"
-    decided = _ASKED + (_FACULTY if faculty else _OFFICE)
+    decided = desk.day()
     desk.publish(
         "recognition-decision",
         recognition["recognition_id"],
@@ -298,7 +359,8 @@ def _decide(desk: Desk, recognition: sqlite3.Row, stage: str, because: str) -> N
             stage,
             f"{'院' if faculty else '教务'}〔{decided.year}〕{recognition['number']}号",
             decided,
-            None if faculty else decided + timedelta(days=15),
+            None if faculty else desk.day(APPEAL_DAYS),
+            rule_set(desk.site)[:2],
         ),
         step=stage,
         to=[award["host"] for award in awards],
@@ -322,7 +384,7 @@ def err(desk: Desk) -> None:
         again = {
             "recognition_id": make_id("recognition", "again", used["award_id"]),
             "student_id": used["student_id"],
-            "course_code": ELECTIVE,
+            "course_code": f"{ELECTIVE}{used['award_id'][:8]}",
             "category": "elective",
         }
         desk.db.execute(
@@ -361,7 +423,7 @@ def _award_foreign(desk: Desk, enrollment: sqlite3.Row, course: sqlite3.Row) -> 
     )
 
 
-def _award_settled(desk: Desk, change: Change, settled: Settled) -> None:
+def award_settled(desk: Desk, change: Change, settled: Settled) -> None:
     if settled.applied:
         desk.db.execute(
             "UPDATE award SET state = 'awarded', doing = NULL, cause = ? WHERE award_id = ?",
@@ -406,10 +468,11 @@ def _award_received(desk: Desk, told: Received) -> None:
     titles = {text["lang"]: text["value"] for text in said["titles"]}
     milli = _milli(said["credits"]["value"])
     desk.db.execute(
-        "INSERT INTO award VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'awarded', NULL, NULL, NULL, ?, ?)",
+        "INSERT INTO award VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'awarded', NULL, NULL, NULL, ?, ?)",
         (
             said["award_id"],
-            said["enrollment_id"] or "",
+            said["enrollment_id"],
+            said["placement_id"],
             said["student_id"],
             said["home"],
             said["host"],
@@ -461,7 +524,7 @@ def _case_settled(desk: Desk, change: Change, settled: Settled) -> None:
         desk.db.execute(
             "UPDATE award SET recognition_id = NULL WHERE recognition_id = ?", (change.subject,)
         )
-    elif row["attempts"] < MAX_ATTEMPTS:
+    elif row["state"] == "requested" and row["attempts"] < MAX_ATTEMPTS:
         desk.db.execute(
             "UPDATE recognition SET attempts = attempts + 1 WHERE recognition_id = ?",
             (change.subject,),
@@ -503,6 +566,49 @@ def _recognition_received(desk: Desk, told: Received) -> None:
         )
 
 
+def _award_flagged(desk: Desk, told: Flagged) -> None:
+    """Credits that nobody asked to have recognized in time. Other flags are for people."""
+    if told.flag == "expired":
+        desk.db.execute(
+            "UPDATE award SET state = ?, cause = ? WHERE award_id = ?",
+            (told.state, told.event_id, told.case_id),
+        )
+
+
+def _case_flagged(desk: Desk, told: Flagged) -> None:
+    """A case not decided in time is over; its awards may be asked for again. Other flags are for people."""
+    if told.flag != "expired":
+        return
+    desk.db.execute(
+        "UPDATE recognition SET state = ?, cause = ? WHERE recognition_id = ?",
+        (told.state, told.event_id, told.case_id),
+    )
+    desk.db.execute(
+        "UPDATE award SET recognition_id = NULL WHERE recognition_id = ?", (told.case_id,)
+    )
+
+
+def holdings(desk: Desk) -> Holdings:
+    """Awards given here or to our students, and our recognition cases."""
+    return {
+        "awards": desk.rows(
+            "SELECT award_id AS awardId, student_id AS studentId, home, host, scheme, credit_milli AS creditMilli, "
+            "result, state FROM award WHERE state IS NOT NULL ORDER BY 1"
+        ),
+        "recognitions": desk.rows(
+            "SELECT recognition_id AS recognitionId, student_id AS studentId, state, recognized_milli AS recognizedMilli "
+            "FROM recognition WHERE state IS NOT NULL ORDER BY 1"
+        ),
+    }
+
+
+def work(desk: Desk) -> int:
+    """Recognition cases between their stages."""
+    return desk.store.count(
+        "SELECT count(*) FROM recognition WHERE state = 'requested' AND doing IS NULL"
+    )
+
+
 PHASES: Mapping[str, Phase] = {
     "results": report_results,
     "regrades": regrade,
@@ -517,8 +623,9 @@ RECEIVES: Mapping[str, Receive] = {
     "credit.recognition-decided": _recognition_received,
 }
 SETTLES: Mapping[str, Settle] = {
-    "result": _award_settled,
+    "result": award_settled,
     "result-correction": _correction_settled,
     "recognition-request": _case_settled,
     "recognition-decision": _case_settled,
 }
+FLAGS: Mapping[str, Flag] = {"award": _award_flagged, "recognition": _case_flagged}

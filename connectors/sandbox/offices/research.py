@@ -7,9 +7,41 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 
 from connectors.sandbox import shapes
-from connectors.sandbox.desk import Contradiction, Desk, Phase, Receive, Received, Settle, Settled
+from connectors.sandbox.desk import (
+    Contradiction,
+    Desk,
+    Holdings,
+    Phase,
+    Receive,
+    Received,
+    Settle,
+    Settled,
+)
 from connectors.sandbox.seeds import make_id, themes
-from connectors.sandbox.store import Change
+from connectors.sandbox.store import Change, Effect
+
+TABLES = """
+CREATE TABLE project (
+  project_id TEXT PRIMARY KEY, lead TEXT NOT NULL, members TEXT NOT NULL, body TEXT, status TEXT, cause TEXT
+) STRICT;
+CREATE TABLE project_member (
+  project_id TEXT NOT NULL, person_id TEXT NOT NULL, employer TEXT NOT NULL, position TEXT NOT NULL, state TEXT,
+  cause TEXT, PRIMARY KEY (project_id, person_id)
+) STRICT;
+"""
+EFFECTS = (
+    Effect("project", "status", "project_id", "NEW.status"),
+    Effect(
+        "project_member",
+        "state",
+        "project_id || '/' || NEW.person_id",
+        "NEW.state || ' ' || NEW.position",
+    ),
+)
+RESOURCES: Mapping[str, str] = {
+    "project": "project.changed",
+    "project-member": "project.member-changed",
+}
 
 SECOND_PROJECT_SHARE = 0.25
 DECLINED_SHARE = 0.12
@@ -163,6 +195,19 @@ def _person_received(desk: Desk, told: Received) -> None:
             told.event_id,
         ),
     )
+
+
+def holdings(desk: Desk) -> Holdings:
+    """Projects we take part in, and their people."""
+    return {
+        "projects": desk.rows(
+            "SELECT project_id AS projectId, lead, status FROM project WHERE status IS NOT NULL ORDER BY 1"
+        ),
+        "projectMembers": desk.rows(
+            "SELECT project_id AS projectId, person_id AS personId, employer, state FROM project_member "
+            "WHERE state IS NOT NULL ORDER BY 1, 2"
+        ),
+    }
 
 
 PHASES: Mapping[str, Phase] = {"projects": propose, "mistakes": err}

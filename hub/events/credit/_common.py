@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hub.domain.credit import Award
 from hub.domain.quantities import credit_unit
-from hub.domain.things import Award
 from hub.ledger.posting import claim_account, issued_account, pend
 from schemas.records import Posting
 

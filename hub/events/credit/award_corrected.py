@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hub.domain.credit import AWARD, Award, Recognition
+from hub.domain.flags import Flag, FlagName
 from hub.domain.quantities import credit_milli, credits_text
 from hub.domain.reasons import Reason
-from hub.domain.things import Award
 from hub.events import Names, Sentence
 from hub.events.credit._common import reserve
 from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
 from schemas.records import CreditAwardCorrected
 
-FLAG = "award_corrected_after_decision"
+LIFE = AWARD
+REASONS = frozenset(
+    {
+        Reason.NOT_WRITER,
+        Reason.UNKNOWN_REFERENCE,
+        Reason.ILLEGAL_TRANSITION,
+        Reason.QUOTA_EXCEEDED,
+    }
+)
 
 
 def decide(event: CreditAwardCorrected, view: View) -> Verdict:
@@ -28,11 +37,13 @@ def decide(event: CreditAwardCorrected, view: View) -> Verdict:
         return Rejected(
             Reason.NOT_WRITER,
             f"award {event.award_id} is of {award.host} for a student of {award.home}; only {award.host} corrects it",
+            about=award,
         )
-    if award.state == "revoked":
+    if AWARD.closed(award.state):
         return Rejected(
             Reason.ILLEGAL_TRANSITION,
-            f"award {event.award_id} is revoked; issue a new award instead",
+            f"award {event.award_id} is {award.state}; issue a new award instead",
+            about=award,
         )
     if event.kind not in ("amended", "revoked"):
         return Rejected(
@@ -54,15 +65,25 @@ def decide(event: CreditAwardCorrected, view: View) -> Verdict:
         state="revoked" if event.kind == "revoked" else "awarded",
     )
     if award.decided:
-        return Applied(changes=(corrected,), audience=audience, flags=(FLAG,))
+        return Applied(
+            changes=(corrected,),
+            audience=audience,
+            flags=_raised(FlagName.AWARD_CORRECTED_AFTER_DECISION, award, view),
+        )
     return _correct_open(award, corrected, view, audience)
 
 
 def _correct_open(award: Award, corrected: Award, view: View, audience: frozenset[str]) -> Verdict:
     voided = (view.book.settle("void", award.pending_id, award.milli),) if award.pending_id else ()
     corrected, reserved = reserve(corrected)
-    flags = ("award_corrected_in_open_case",) if award.case else ()
+    flags = _raised(FlagName.AWARD_CORRECTED_IN_OPEN_CASE, award, view)
     return Applied((*voided, *reserved), (corrected,), audience, flags)
+
+
+def _raised(name: FlagName, award: Award, view: View) -> tuple[Flag, ...]:
+    """The home is asked to look at the case that has the award. The hub never decides again."""
+    case = view.find(Recognition, award.case) if award.case else None
+    return (Flag(name, case, (award.home,)),) if case else ()
 
 
 def sentence(event: CreditAwardCorrected, names: Names) -> Sentence:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hub.domain.credit import RECOGNITION, Award, Earned, Recognition, earned_id
 from hub.domain.quantities import TOLERANCE_MILLI, credit_milli, credit_unit, credits_text
 from hub.domain.reasons import Reason
-from hub.domain.things import Award, Recognition
 from hub.events import Names, Sentence
+from hub.events.credit._weigh import against_rules, credit_cap, weighed
 from hub.ledger.posting import conversion_account, move, student_account
 from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
-from schemas.records import CreditRecognitionDecided, Posting
+from schemas.records import CreditRecognitionDecided, Posting, RecognitionMapping
 
+LIFE = RECOGNITION
+REASONS = frozenset(
+    {
+        Reason.NOT_WRITER,
+        Reason.UNKNOWN_REFERENCE,
+        Reason.ILLEGAL_TRANSITION,
+        Reason.STALE_VERSION,
+        Reason.DUPLICATE_CREDIT,
+        Reason.QUOTA_EXCEEDED,
+        Reason.RULES_NOT_MET,
+    }
+)
 _POSITIVE = frozenset({"positive", "partially_positive"})
 _OUTCOMES = _POSITIVE | {"negative"}
 
@@ -20,7 +33,7 @@ def decide(event: CreditRecognitionDecided, view: View) -> Verdict:
     """Post what is recognized of the pending awards and void the rest; give the student the home's credits.
 
     Amounts are thousandths of a credit. Home may record up to one credit more than the hosts awarded; a surplus is
-    forfeited. Only the stage `academic_affairs` is final. Source: regulations of Chinese universities on credit
+    forfeited; the rules cited may allow less. Only the stage `academic_affairs` is final. Source: regulations of Chinese universities on credit
     recognition (class rule: record the home's credits within a tolerance of one credit).
     """
     case = view.find(Recognition, event.recognition_id)
@@ -47,10 +60,11 @@ def _refusal(event: CreditRecognitionDecided, case: Recognition) -> Rejected | N
             Reason.NOT_WRITER,
             f"case {case.recognition_id} is another student's of {case.home}; correct the event",
         )
-    if case.state in _OUTCOMES:
+    if RECOGNITION.closed(case.state):
         return Rejected(
             Reason.ILLEGAL_TRANSITION,
             f"case {case.recognition_id} is closed as {case.state}; open a new case to decide again",
+            about=case,
         )
     if event.stage not in ("faculty", "academic_affairs") or event.outcome not in _OUTCOMES:
         return Rejected(
@@ -93,6 +107,9 @@ def _final(
             Reason.DUPLICATE_CREDIT,
             f"case {case.recognition_id} maps an award twice or one that is not in the case; map each of its awards once",
         )
+    earned = _already_earned(event, case, mappings, view)
+    if isinstance(earned, Rejected):
+        return earned
     mapped = sum(award.milli for award in awards if award.pending_id and award.award_id in used)
     if recognized > mapped + TOLERANCE_MILLI:
         return Rejected(
@@ -100,6 +117,11 @@ def _final(
             f"case {case.recognition_id} recognizes {credits_text(recognized)} for {credits_text(mapped)} awarded credits; "
             f"at most {credits_text(mapped + TOLERANCE_MILLI)} are allowed",
         )
+    refusal = _over_cap(case, recognized, awards, view) or against_rules(
+        case, weighed(mappings, [award for award in awards if award.pending_id]), view
+    )
+    if refusal:
+        return refusal
     positive = event.outcome in _POSITIVE
     postings = _settle(awards, recognized if positive else 0, used, view)
     if positive:
@@ -115,7 +137,45 @@ def _final(
     closed = replace(
         case, state=event.outcome, original_milli=original, recognized_milli=recognized
     )
-    return Applied(postings=tuple(postings), changes=(closed, *changed), audience=hosts)
+    return Applied(
+        postings=tuple(postings),
+        changes=(closed, *changed, *(earned if positive else ())),
+        audience=hosts,
+    )
+
+
+def _already_earned(
+    event: CreditRecognitionDecided,
+    case: Recognition,
+    mappings: list[RecognitionMapping],
+    view: View,
+) -> list[Earned] | Rejected:
+    """The home courses that the student earns by this decision, each once and not a second time."""
+    codes = [course.home_course_code for mapping in mappings for course in mapping.to]
+    for code in codes:
+        known = view.find(Earned, earned_id(case.home, case.student_id, code))
+        if known or codes.count(code) > 1:
+            where = f"in case {known.recognition_id}" if known else "twice in this decision"
+            return Rejected(
+                Reason.DUPLICATE_CREDIT,
+                f"course {code} is recognized {where}; a home course is earned once, map the awards to another",
+                about=view.find(Recognition, known.recognition_id) if known else None,
+            )
+    return [Earned(case.home, case.student_id, code, case.recognition_id) for code in codes]
+
+
+def _over_cap(
+    case: Recognition, recognized: int, awards: list[Award], view: View
+) -> Rejected | None:
+    capped = credit_cap(awards, view)
+    if capped is None or recognized <= capped[1]:
+        return None
+    return Rejected(
+        Reason.QUOTA_EXCEEDED,
+        f"case {case.recognition_id} recognizes {credits_text(recognized)} credits, agreement {capped[0].id} allows "
+        f"{credits_text(capped[1])} in one case; recognize less",
+        about=capped[0],
+    )
 
 
 def _settle(awards: list[Award], recognized: int, used: set[str], view: View) -> list[Posting]:

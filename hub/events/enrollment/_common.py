@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
+from hub.domain.enrollment import ENROLLMENT, Enrollment
 from hub.domain.quantities import SEAT
 from hub.domain.reasons import Reason
-from hub.domain.things import ENROLLMENT, Enrollment
+from hub.events._agreements import Use, settle_places
 from hub.ledger.posting import Book
 from hub.ledger.state import Rejected, View, Waiting, waits_for_thing
 from schemas.records import Posting
@@ -41,6 +42,7 @@ def known_case(event: AboutEnrollment, view: View) -> Enrollment | Rejected | Wa
             Reason.NOT_WRITER,
             f"enrollment {event.enrollment_id} is between {case.home} and {case.host} for {case.offering_id}, "
             f"the event says {' '.join(named)}; correct the event",
+            about=case,
         )
     return case
 
@@ -52,15 +54,15 @@ def walk(case: Enrollment, step: str, steps: Collection[str]) -> str | Rejected:
             Reason.ILLEGAL_TRANSITION,
             f"{step!r} is no step of this event; use one of {', '.join(sorted(steps))}",
         )
-    reached = ENROLLMENT.get((case.state, step))
+    reached = ENROLLMENT.step(case.state, step)
     if reached is None:
-        possible = sorted(name for state, name in ENROLLMENT if state == case.state)
         return Rejected(
             Reason.ILLEGAL_TRANSITION,
             f"enrollment {case.enrollment_id} is {case.state}, {step} is not possible; "
-            f"possible: {', '.join(possible) or 'nothing, the case is closed'}",
+            f"possible: {', '.join(ENROLLMENT.possible(case.state)) or 'nothing, the case is closed'}",
+            about=case,
         )
-    return reached
+    return reached.after
 
 
 def seat_id(enrollment_id: str) -> str:
@@ -68,9 +70,22 @@ def seat_id(enrollment_id: str) -> str:
     return f"seat/{enrollment_id}"
 
 
+def under_agreement(case: Enrollment) -> Use:
+    """What the enrollment takes of its agreement."""
+    return Use(
+        case.agreement_id,
+        "student_studies",
+        case.home,
+        case.host,
+        case.year,
+        f"enrollment/{case.id}",
+    )
+
+
 def settle_seat(book: Book, action: str, enrollment_id: str) -> tuple[Posting, ...]:
-    """Post or void the reserved seat, if one is reserved."""
+    """Post or void the reserved seat and the place of the agreement, if they are reserved."""
+    places = settle_places(book, action, f"enrollment/{enrollment_id}")
     pending = book.pendings.get(seat_id(enrollment_id))
     if pending is None or pending.open == 0 or pending.unit != SEAT:
-        return ()
-    return (book.settle(action, seat_id(enrollment_id), 1),)
+        return places
+    return (book.settle(action, seat_id(enrollment_id), 1), *places)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from hub.domain.enrollment import ENROLLMENT
+from hub.domain.offering import Offering
 from hub.domain.quantities import SEAT
 from hub.domain.reasons import Reason
-from hub.domain.things import Offering
 from hub.events import Names, Sentence
-from hub.events.enrollment._common import known_case, seat_id, walk
+from hub.events._agreements import take_places
+from hub.events.enrollment._common import known_case, seat_id, under_agreement, walk
 from hub.ledger.posting import enrolled_account, pend, seats_account
 from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting
 from schemas.records import EnrollmentDecided
 
+LIFE = ENROLLMENT
+REASONS = frozenset(
+    {Reason.NOT_WRITER, Reason.UNKNOWN_REFERENCE, Reason.ILLEGAL_TRANSITION, Reason.QUOTA_EXCEEDED}
+)
 _DECISIONS = frozenset({"accepted", "denied", "queued"})
 
 
@@ -29,29 +37,34 @@ def decide(event: EnrollmentDecided, view: View) -> Verdict:
             Reason.STALE_VERSION,
             f"enrollment {event.enrollment_id} is at version {newest} of {case.home}, "
             f"the decision is on version {event.envelope.decides_version}; read the newest version and decide again",
+            about=case,
+            version=newest,
         )
     reached = walk(case, event.decision, _DECISIONS)
     if isinstance(reached, Rejected):
         return reached
-    changed = type(case)(
-        case.enrollment_id, case.student_id, case.home, case.host, case.offering_id, reached
-    )
+    changed = replace(case, state=reached)
     audience = frozenset({case.home})
     if event.decision != "accepted":
         return Applied(changes=(changed,), audience=audience)
     offering = view.find(Offering, event.offering_id)
     seats = seats_account(case.host, case.offering_id)
     seats_left = view.book.balance(seats, SEAT).available
-    if offering is None or offering.status != "active":
+    if offering is None or offering.state != "active":
         return Rejected(
             Reason.ILLEGAL_TRANSITION,
-            f"offering {event.offering_id} is {offering.status if offering else 'unknown'}, wanted active; deny the request",
+            f"offering {event.offering_id} is {offering.state if offering else 'unknown'}, wanted active; deny the request",
+            about=offering,
         )
     if seats_left < 1:
         return Rejected(
             Reason.QUOTA_EXCEEDED,
             f"offering {event.offering_id} has {seats_left} seats left, 1 needed; raise the capacity or deny",
+            about=offering,
         )
+    places = take_places(view, under_agreement(case))
+    if isinstance(places, Rejected):
+        return places
     taken = pend(
         seat_id(case.enrollment_id),
         1,
@@ -59,7 +72,7 @@ def decide(event: EnrollmentDecided, view: View) -> Verdict:
         seats,
         enrolled_account(case.host, case.offering_id, case.home),
     )
-    return Applied(postings=(taken,), changes=(changed,), audience=audience)
+    return Applied(postings=(taken, *places), changes=(changed,), audience=audience)
 
 
 _ZH = {"accepted": "接收", "denied": "未接收", "queued": "将其列入候补"}

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from hub.domain.enrollment import ENROLLMENT, Enrollment
+from hub.domain.flags import FlagName, flag
+from hub.domain.offering import Offering
 from hub.domain.reasons import Reason
-from hub.domain.things import Enrollment, Offering
+from hub.domain.times import day_of, day_over_ms, is_over
 from hub.events import Names, Sentence
+from hub.events._agreements import covered
+from hub.events.enrollment._common import under_agreement
 from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
 from schemas.records import EnrollmentRequested
+
+LIFE = ENROLLMENT
+REASONS = frozenset(
+    {
+        Reason.UNKNOWN_MEMBER,
+        Reason.UNKNOWN_REFERENCE,
+        Reason.ILLEGAL_TRANSITION,
+        Reason.DEADLINE_PASSED,
+    }
+)
 
 
 def decide(event: EnrollmentRequested, view: View) -> Verdict:
@@ -26,6 +43,7 @@ def decide(event: EnrollmentRequested, view: View) -> Verdict:
         return Rejected(
             Reason.ILLEGAL_TRANSITION,
             f"enrollment {event.enrollment_id} exists and is {known.state}; give a new request an id of its own",
+            about=known,
         )
     offering = view.find(Offering, event.offering_id)
     if offering is None:
@@ -38,21 +56,44 @@ def decide(event: EnrollmentRequested, view: View) -> Verdict:
         return Rejected(
             Reason.UNKNOWN_REFERENCE,
             f"offering {event.offering_id} belongs to {offering.host}, the request names {event.host}; correct it",
+            about=offering,
         )
-    if offering.status != "active":
+    if offering.state != "active":
         return Rejected(
             Reason.ILLEGAL_TRANSITION,
-            f"offering {event.offering_id} is {offering.status}, wanted active; choose another offering",
+            f"offering {event.offering_id} is {offering.state}, wanted active; choose another offering",
+            about=offering,
         )
     if not event.home_active_registration:
         return Rejected(
             Reason.ILLEGAL_TRANSITION,
             f"student of {event.home} has no active registration at home; register the student first",
         )
+    valid_until_ms = None if event.valid_until is None else day_over_ms(event.valid_until)
+    if is_over(valid_until_ms, view.now_ms):
+        return Rejected(
+            Reason.DEADLINE_PASSED,
+            f"the request is valid until {event.valid_until}, the ledger's day is {day_of(view.now_ms)}; "
+            "publish a new request that is valid longer",
+        )
     case = Enrollment(
-        event.enrollment_id, event.student_id, event.home, event.host, event.offering_id, "pending"
-    )
+        event.enrollment_id, event.student_id, event.home, event.host, event.offering_id, "pending",
+        event.activity, event.term.academic_year, event.agreement_id, valid_until_ms,
+    )  # fmt: skip
+    refusal = covered(view, under_agreement(case))
+    if refusal is not None:
+        return refusal
     return Applied(changes=(case,), audience=frozenset({event.host}))
+
+
+def expire(case: Enrollment, view: View) -> Applied:
+    """Nobody decided while the request was valid."""
+    over = replace(case, state="expired")
+    told = frozenset({case.home, case.host})
+    return Applied(changes=(over,), audience=told, flags=(flag(FlagName.EXPIRED, over, told=told),))
+
+
+OVERDUE = {Enrollment.KIND: expire}
 
 
 def sentence(event: EnrollmentRequested, names: Names) -> Sentence:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from hub.domain.enrollment import ENROLLMENT
 from hub.domain.reasons import Reason
 from hub.events import Names, Sentence
 from hub.events.enrollment._common import known_case, settle_seat, walk
 from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting
 from schemas.records import EnrollmentStatusChanged
 
+LIFE = ENROLLMENT
+REASONS = frozenset({Reason.NOT_WRITER, Reason.UNKNOWN_REFERENCE, Reason.ILLEGAL_TRANSITION})
 _HOST_STEPS = frozenset({"started", "finished", "cancelled"})
 _STEPS = _HOST_STEPS | {"withdrawn"}
 _SEAT = {
@@ -27,6 +32,7 @@ def decide(event: EnrollmentStatusChanged, view: View) -> Verdict:
         return Rejected(
             Reason.NOT_WRITER,
             f"{event.new_status} is stated by {writer}, the event is signed by {event.envelope.member}; ask {writer}",
+            about=case,
         )
     reached = walk(case, event.new_status, _STEPS)
     if isinstance(reached, Rejected):
@@ -34,11 +40,7 @@ def decide(event: EnrollmentStatusChanged, view: View) -> Verdict:
     action = _SEAT.get(event.new_status)
     return Applied(
         postings=settle_seat(view.book, action, case.enrollment_id) if action else (),
-        changes=(
-            type(case)(
-                case.enrollment_id, case.student_id, case.home, case.host, case.offering_id, reached
-            ),
-        ),
+        changes=(replace(case, state=reached),),
         audience=frozenset({case.home, case.host}),
     )
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from hub.domain.life import START
+from hub.domain.offering import OFFERING, Offering
 from hub.domain.quantities import SEAT, credit_milli, credits_text
 from hub.domain.reasons import Reason
-from hub.domain.things import OFFERING, Offering
 from hub.events import Names, Sentence, title
 from hub.ledger.posting import capacity_account, move, reverse, seats_account
 from hub.ledger.state import Applied, Rejected, Verdict, View
 from schemas.records import OfferingChanged, Posting
+
+LIFE = OFFERING
+REASONS = frozenset({Reason.NOT_WRITER, Reason.ILLEGAL_TRANSITION, Reason.QUOTA_EXCEEDED})
 
 
 def decide(event: OfferingChanged, view: View) -> Verdict:
@@ -21,17 +25,15 @@ def decide(event: OfferingChanged, view: View) -> Verdict:
         return Rejected(
             Reason.NOT_WRITER,
             f"offering {event.offering_id} belongs to {known.host}, not {event.host}; use an id of your own",
+            about=known,
         )
-    if known and event.status != known.status and event.status not in OFFERING[known.status]:
+    before = known.state if known else START
+    if event.status != before and OFFERING.step(before, event.status) is None:
         return Rejected(
             Reason.ILLEGAL_TRANSITION,
-            f"offering {event.offering_id} is {known.status} and cannot become {event.status}; "
-            f"possible: {', '.join(sorted(OFFERING[known.status])) or 'nothing'}",
-        )
-    if not known and event.status not in OFFERING:
-        return Rejected(
-            Reason.ILLEGAL_TRANSITION,
-            f"offering {event.offering_id} has status {event.status!r}; use one of {', '.join(OFFERING)}",
+            f"offering {event.offering_id} is {before or 'new'} and cannot become {event.status!r}; "
+            f"possible: {', '.join(OFFERING.possible(before)) or 'nothing'}",
+            about=known,
         )
     if event.capacity < 0:
         return Rejected(
@@ -46,6 +48,7 @@ def decide(event: OfferingChanged, view: View) -> Verdict:
             Reason.QUOTA_EXCEEDED,
             f"offering {event.offering_id} has {taken} seats taken, capacity {event.capacity} is less; "
             f"keep at least {taken} or cancel enrollments first",
+            about=known,
         )
     return Applied(
         postings=_seats(event.host, account, change),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from hub.domain.life import START
+from hub.domain.project import PROJECT, Project
 from hub.domain.reasons import Reason
-from hub.domain.things import PROJECT, Project
 from hub.events import Names, Sentence, title
 from hub.ledger.state import Applied, Rejected, Verdict, View
 from schemas.records import ProjectChanged
+
+LIFE = PROJECT
+REASONS = frozenset({Reason.UNKNOWN_MEMBER, Reason.NOT_WRITER, Reason.ILLEGAL_TRANSITION})
 
 
 def decide(event: ProjectChanged, view: View) -> Verdict:
@@ -25,15 +29,15 @@ def decide(event: ProjectChanged, view: View) -> Verdict:
         return Rejected(
             Reason.NOT_WRITER,
             f"project {event.project_id} is led by {known.lead}, not {event.lead}; ask {known.lead}",
+            about=known,
         )
-    before = known.status if known else event.status
-    if event.status not in PROJECT or (
-        event.status != before and event.status not in PROJECT[before]
-    ):
+    before = known.state if known else START
+    if event.status != before and PROJECT.step(before, event.status) is None:
         return Rejected(
             Reason.ILLEGAL_TRANSITION,
-            f"project {event.project_id} is {before} and cannot become {event.status}; "
-            f"possible: {', '.join(sorted(PROJECT.get(before, PROJECT))) or 'nothing'}",
+            f"project {event.project_id} is {before or 'new'} and cannot become {event.status!r}; "
+            f"possible: {', '.join(PROJECT.possible(before)) or 'nothing'}",
+            about=known,
         )
     told = frozenset(members) | frozenset(known.members if known else ())
     return Applied(

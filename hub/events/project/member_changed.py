@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from hub.domain.project import PARTICIPANT, Participant, Project, participant_id
 from hub.domain.reasons import Reason
-from hub.domain.things import Participant, Project, participant_id
 from hub.events import Names, Sentence
 from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
 from schemas.records import ProjectMemberChanged
 
+LIFE = PARTICIPANT
+REASONS = frozenset({Reason.NOT_WRITER, Reason.UNKNOWN_REFERENCE, Reason.ILLEGAL_TRANSITION})
 _ACTIONS = {"joined": "active", "role_changed": "active", "left": "left"}
 
 
@@ -24,6 +26,7 @@ def decide(event: ProjectMemberChanged, view: View) -> Verdict:
         return Rejected(
             Reason.NOT_WRITER,
             f"{event.employer} is no partner of project {event.project_id}; ask {project.lead} to add it first",
+            about=project,
         )
     known = view.find(Participant, participant_id(event.project_id, event.person_id))
     active = known is not None and known.state == "active"
@@ -32,6 +35,7 @@ def decide(event: ProjectMemberChanged, view: View) -> Verdict:
             Reason.ILLEGAL_TRANSITION,
             f"person is {known.state if known else 'not'} in project {event.project_id}, {event.action!r} is not possible; "
             "join first, then change role or leave",
+            about=known,
         )
     if known and known.employer != event.employer and active:
         return Rejected(

@@ -1,0 +1,65 @@
+"""The whole catalogue, twenty members, a running clock: the ledger and an oracle that shares no line with it agree.
+
+After every step: what became of each event and why, who is told, which flags the clock raised; states, deadlines, seats,
+places, hours, days, minutes, money and credits; and the audit finds nothing.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from hub.events import rules
+from hub.ledger.replay import Replay
+from hub.ledger.state import State
+from tests.support.histories_catalogue import THEME_NAMES, step_of
+from tests.support.histories_twins import Twins
+from tests.support.histories_world import CODES
+
+usual = settings(
+    deadline=None,
+    max_examples=2000,
+    stateful_step_count=25,
+    suppress_health_check=list(HealthCheck),
+)
+long = settings(usual, max_examples=200_000)
+STEP_BYTES = (
+    8  # a step's fields are read from one number, which draws faster than a dozen strategies
+)
+
+
+class Alliance(RuleBasedStateMachine):
+    """Twenty members who act rightly, wrongly, late and twice; the clock goes on by seconds, days and weeks."""
+
+    @initialize(turn=st.integers(0, len(CODES) - 1), theme=st.sampled_from(THEME_NAMES))
+    def begins(self, turn: int, theme: str) -> None:
+        self.twins = Twins(turn)
+        self.theme = theme
+
+    @rule(drawn=st.binary(min_size=STEP_BYTES, max_size=STEP_BYTES))
+    def happens(self, drawn: bytes) -> None:
+        step = step_of(int.from_bytes(drawn, "little"), self.theme)
+        note(str(step))
+        self.twins.take(step)
+        self.twins.check()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "twins"):
+            return
+        replay = Replay(rules(), State(frozenset(CODES)))
+        for written in self.twins.ledger.entries:
+            replay.feed(written.value)
+        assert replay.state == self.twins.ledger.state
+
+
+def test_ledger_and_oracle_agree_after_every_step_of_any_alliance() -> None:
+    """Two thousand lives of twenty members."""
+    run_state_machine_as_test(Alliance, settings=usual)
+
+
+@pytest.mark.slow
+def test_ledger_and_oracle_agree_in_two_hundred_thousand_lives() -> None:
+    """The same, a hundred times as often."""
+    run_state_machine_as_test(Alliance, settings=long)

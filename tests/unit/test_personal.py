@@ -1,0 +1,88 @@
+"""The scanner for personal data: finds what has a form, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.flow.personal import suspected
+from schemas import records as r
+from schemas.catalogue import catalogue, example
+from schemas.codec import encode, from_json
+from tests.support.ledger import Ledger
+
+
+def found(text: str) -> str | None:
+    """What is suspected of an offering whose title says `text`."""
+    record = Ledger().record("offering.changed", titles=(r.LangText("zh", text),))
+    return suspected(record, encode(record))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("联系人 13812345678", "a mobile phone number"),
+        ("+86 13812345678", "a mobile phone number"),
+        ("电话：139-1234-5678，邮箱 zhang@scu.edu.cn", "an e-mail address"),
+        ("<zhang.san@stu.cqu.edu.cn>", "an e-mail address"),
+        ("身份证11010519491231002X", "an identity number"),
+        ("11010519491231002x", "an identity number"),
+        ("440524188001010014", "an identity number"),
+    ],
+)
+def test_what_has_the_form_of_personal_data_is_named_by_field_and_kind(
+    text: str, kind: str
+) -> None:
+    """The refusal tells where to look and does not repeat what must not be written anywhere."""
+    said = found(text)
+    assert said == f"titles[0].value: {kind}"
+    assert text not in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "高等数学（下）",
+        "11010519491231002Y",  # no check digit
+        "110105194912310021",  # the wrong check digit
+        "110105194913310020",  # no month
+        "12812345678",  # no mobile prefix
+        "2138123456789",  # longer than a phone number
+        "urn:alliance:student:10610:13812345678abcdef012",  # a pseudonym
+        "CN202810123456.7",
+        "https://orcid.org/0000-0002-1825-0097",
+        "M@8 号楼",
+        "10611-2026-1-MATH1021-02-0417",
+    ],
+)
+def test_numbers_of_other_kinds_are_let_be(text: str) -> None:
+    """A scanner that cries wolf is switched off."""
+    assert found(text) is None
+
+
+@pytest.mark.parametrize("schema", catalogue().events(), ids=lambda schema: schema.event)
+def test_no_example_of_the_catalogue_is_suspected(schema: object) -> None:
+    """They have registry numbers, ORCIDs, grant numbers and document numbers."""
+    event = from_json(schema.event, example(schema))  # type: ignore[attr-defined]
+    assert suspected(event, encode(event)) is None
+
+
+@given(st.text(alphabet="0123456789abcdef", min_size=16, max_size=40))
+def test_no_hexadecimal_pseudonym_is_suspected(opaque: str) -> None:
+    """Home connectors make them by a keyed hash; some are digits for long."""
+    if not opaque.isdigit():
+        assert found(f"urn:alliance:student:10610:{opaque}") is None
+
+
+def test_every_field_is_looked_at() -> None:
+    """However deep: a contact in a list of records is in the log for ever, too."""
+    record = Ledger().record("project.changed")
+    deep = replace(record.organizations[0], role="x-13812345678 ")
+    record = replace(record, organizations=(*record.organizations, deep))
+    place = len(record.organizations) - 1
+    assert (
+        suspected(record, encode(record)) == f"organizations[{place}].role: a mobile phone number"
+    )
