@@ -54,7 +54,8 @@ class Facts:
     positions: Mapping[Key, Position] = field(default_factory=dict)
     outcomes: tuple[OutcomeCount, ...] = ()
     pulse: tuple[Beat, ...] = ()
-    newest: tuple[StoredEntry, ...] = ()
+    last: StoredEntry | None = None  # the entry that `head` names
+    newest: tuple[StoredEntry, ...] = ()  # without ticks
     heartbeats: tuple[Heartbeat, ...] = ()
     activity: Mapping[str, MemberActivity] = field(default_factory=dict)
     topic_rates: Mapping[str, TopicRate] = field(default_factory=dict)
@@ -68,8 +69,10 @@ def read_facts(reader: Reader, now: datetime) -> Facts:
     """Ask the read model everything the overview shows. Blocks; never raises for an absent store."""
     try:
         positions = reader.positions()
+        head = positions.get((topics.LEDGER_ENTRIES, 0), Position()).head
         return Facts(
-            head=positions.get((topics.LEDGER_ENTRIES, 0), Position()).head,
+            head=head,
+            last=reader.entry(head.seq),
             positions=positions,
             outcomes=tuple(reader.outcomes()),
             pulse=tuple(reader.pulse(now - PULSE_WINDOW)),
@@ -193,8 +196,8 @@ def _group_lag(broker: Broker, stage: str, group: str, offsets: TopicOffsets) ->
 
 
 def _sequencer_lag(broker: Broker, facts: Facts) -> Lag:
-    """The newest entry tells which input it accounts for. Entries the store has not read yet are taken as inputs done."""
-    accounted = facts.newest[0].entry.input_offset + 1 if facts.newest else 0
+    """The last entry tells which input it accounts for. Entries the store has not read yet are taken as inputs done."""
+    accounted = facts.last.entry.input_offset + 1 if facts.last else 0
     read = facts.positions.get((topics.LEDGER_ENTRIES, 0), Position()).next_offset
     unread = max(0, (broker.end(topics.LEDGER_ENTRIES) or 0) - read)
     end = broker.end(topics.LEDGER_IN) or 0

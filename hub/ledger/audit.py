@@ -17,13 +17,14 @@ from hub.domain.times import moment
 from hub.ledger.apply import HUB
 from hub.ledger.posting import STOCKS
 from hub.ledger.state import State
-from schemas.records import Entry
+from schemas.records import Entry, Posting
 from schemas.signing import Verifier
 
 WHAT = {
     "I1": "amounts of every posting are positive",
     "I2": "per unit, what went out equals what came in, pending and posted",
     "I3": "every pending amount is posted, voided or open, and no more than once",
+    "I4": "nothing is taken back that was not moved before",
     "I5": "sequence numbers are dense and ledger times increase",
     "I6": "every input has exactly one outcome, in order, without gaps",
     "I7": "every event id is decided at most once",
@@ -51,6 +52,9 @@ class Audit:
     _input: int = -1
     _ledger_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     _decided: dict[str, int] = field(default_factory=dict)
+    _moved: Counter[tuple[str, str, str]] = field(
+        default_factory=Counter
+    )  # source, destination, unit
 
     def see(self, entry: Entry) -> None:
         """Check one entry in log order."""
@@ -77,6 +81,7 @@ class Audit:
         for posting in entry.postings:
             if posting.amount <= 0:
                 self._breach("I1", f"entry {entry.seq}: {posting.amount} {posting.unit}")
+            self._see_moved(entry, posting)
         if entry.member == HUB:
             if any(posting.action != "void" for posting in entry.postings):
                 self._breach("I9", f"entry {entry.seq}: the hub itself moves value")
@@ -87,6 +92,20 @@ class Audit:
             self._breach(
                 "I9", f"entry {entry.seq}: signature of key {entry.key_id}, member {entry.member}"
             )
+
+    def _see_moved(self, entry: Entry, posting: Posting) -> None:
+        """A reversal goes the way back of what was moved, and takes back no more than that."""
+        way = (posting.source, posting.destination, posting.unit)
+        if posting.action in ("move", "post"):
+            self._moved[way] += posting.amount
+        elif posting.action == "reverse":
+            back = (posting.destination, posting.source, posting.unit)
+            self._moved[back] -= posting.amount
+            if self._moved[back] < 0:
+                self._breach(
+                    "I4",
+                    f"entry {entry.seq}: {posting.amount} {posting.unit} back from {posting.source}",
+                )
 
     def finish(self, state: State) -> list[tuple[str, str]]:
         """Check the end state; return all breaches as (invariant, place)."""

@@ -176,15 +176,16 @@ def _write_entries(connection: Connection, counted: Sequence[tuple[Entry, Head, 
     )
     found = [entry for entry, _, _ in counted]
     _add(connection, tables.balances, balance_changes(p for e in found for p in e.postings))
+    said = [entry for entry in found if entry.member]  # ticks and flags are the hub's own
     _add(
         connection,
         tables.outcomes,
-        _counted(Counter((entry.outcome, entry.reason or "") for entry in found)),
+        _counted(Counter((entry.outcome, entry.reason or "") for entry in said)),
     )
     _add(
         connection,
         tables.pulse,
-        _counted(Counter((_step(entry), entry.outcome) for entry in found)),
+        _counted(Counter((_step(entry), entry.outcome) for entry in said)),
     )
     oldest = found[-1].ledger_at - timedelta(milliseconds=KEPT_MS)
     connection.execute(tables.pulse.delete().where(tables.pulse.c.at < oldest))

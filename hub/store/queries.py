@@ -175,9 +175,10 @@ class Reader:
         return [_stored(row) for row in self._rows(wanted)]
 
     def newest(self, limit: int) -> list[StoredEntry]:
-        """The newest entries, newest first."""
+        """The newest entries, newest first; without ticks, which say nothing."""
         t = tables.entries
-        rows = self._rows(select(t.c.value, t.c.hash).order_by(t.c.seq.desc()).limit(limit))
+        wanted = select(t.c.value, t.c.hash).where(tables.no_tick)
+        rows = self._rows(wanted.order_by(t.c.seq.desc()).limit(limit))
         return [_stored(row) for row in rows]
 
     def entry(self, seq: int) -> StoredEntry | None:

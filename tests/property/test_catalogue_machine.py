@@ -11,12 +11,14 @@ from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from hub.domain.times import DAY_MS, moment
 from hub.events import rules
 from hub.ledger.replay import Replay
 from hub.ledger.state import State
 from tests.support.histories_catalogue import THEME_NAMES, step_of
 from tests.support.histories_twins import Twins
 from tests.support.histories_world import CODES
+from tests.support.ledger import HOME, HOST, Ledger
 
 usual = settings(
     deadline=None,
@@ -63,3 +65,25 @@ def test_ledger_and_oracle_agree_after_every_step_of_any_alliance() -> None:
 def test_ledger_and_oracle_agree_in_two_hundred_thousand_lives() -> None:
     """The same, a hundred times as often."""
     run_state_machine_as_test(Alliance, settings=long)
+
+
+def proposed_twice(due_days: int) -> Ledger:
+    """A plan that was returned and proposed again, to be decided by the same day."""
+    ledger = Ledger()
+    ledger.tick()
+    ledger.enrolled(valid_until=None)
+    last_day = moment(ledger.at_ms + due_days * DAY_MS).date()
+    facts = {"enrollment_id": "e1", "plan_id": "plan", "home": HOME, "host": HOST}
+    proposal = facts | {"student_id": "student-of-e1", "decide_by": last_day}
+    decision = facts | {"side": "host", "decision": "returned", "decides_hash": "content"}
+    ledger.applied(ledger.tell("enrollment.plan-proposed", plan_hash="content", **proposal))
+    ledger.applied(ledger.tell("enrollment.plan-decided", by=HOST, **decision))
+    ledger.applied(ledger.tell("enrollment.plan-proposed", plan_hash="content", **proposal))
+    return ledger
+
+
+def test_a_deadline_that_was_lifted_and_set_again_rings_once() -> None:
+    """An office that is reminded twice of one thing stops reading reminders."""
+    ledger = proposed_twice(due_days=10)
+    rung = ledger.tick(moment(ledger.at_ms + 30 * DAY_MS))
+    assert [entry.flags for entry in rung] == [("deadline_near",), ("deadline_over",)]

@@ -101,6 +101,23 @@ BUGS = [
         "if capped is None or recognized <= capped[1]:", "if True:", "credit",
     ),
     Bug(
+        "more is recorded than the rules allow", f"{EVENTS}.credit._weigh",
+        "if item.recorded > ruling.limit_milli:", "if False:", "rules",
+    ),
+    Bug(
+        "rules hold that were replaced before the case was opened", f"{EVENTS}.credit._weigh",
+        "if rules is None or mapping.rule_version < oldest:", "if rules is None:", "rules",
+    ),
+    Bug(
+        "a version of rules is left out", f"{EVENTS}._rules",
+        "if version.number != newest + 1:", "if version.number <= newest:", "rules",
+    ),
+    Bug(
+        "credits stay pending when an award expired", f"{EVENTS}.credit.awarded",
+        "return Applied(void, (over,), told, (flag(FlagName.EXPIRED, over, told=told),))",
+        "return Applied((), (over,), told, (flag(FlagName.EXPIRED, over, told=told),))", "rules",
+    ),
+    Bug(
         "a placement takes one place for all its students", f"{EVENTS}.practice.placement_changed",
         "return take_places(view, _use(case), len(case.students))", "return take_places(view, _use(case), 1)", "practice",
     ),

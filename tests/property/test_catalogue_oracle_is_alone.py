@@ -14,7 +14,16 @@ SUPPORT = Path(__file__).parents[1] / "support"
 ORACLE = sorted([SUPPORT / "ledger_oracle.py", *SUPPORT.glob("oracle_*.py")])
 ALLOWED = ("tests.support.oracle_", "tests.support.ledger_oracle")
 STANDARD = frozenset(
-    {"__future__", "collections.abc", "dataclasses", "datetime", "decimal", "re", "tomllib", "typing"}
+    {
+        "__future__",
+        "collections.abc",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "re",
+        "tomllib",
+        "typing",
+    }
 )
 
 

@@ -110,7 +110,9 @@ class StudySpeech(Speech):
         known = self.fact("rules", f"{self.cast[0]}-rules")
         if known is None:
             return self.profile(replace(step, which=0, days=1, amount=0))
-        return self.go_credit(step) if step.days % 3 else self.profile(replace(step, which=0, days=1))
+        return (
+            self.go_credit(step) if step.days % 3 else self.profile(replace(step, which=0, days=1))
+        )
 
     def offering(self, step: Step, status: str | None = None) -> Any:
         number = step.which % 2
@@ -166,9 +168,15 @@ class StudySpeech(Speech):
             AGREEMENTS[number], "2025-2026", "2028-2029",
             (r.AgreementQuota(self.cast[0], self.cast[1], per_year),
              r.AgreementQuota(self.cast[1], self.cast[0], 40)) if step.choice != 7 else (),
-            None, amount(_pick(("6", "3.5", "3"), step.choice)) if step.choice < 4 else None, None, None,
+            None, amount(_pick(("6", "3.5", "3"), step.choice)) if step.choice < 4 else None,
+            None, None,
         )  # fmt: skip
-        given = f"hash-{per_year}-{step.choice}"
+        if number == 0 and step.choice in (3, 4, 6):
+            text = rule_set(name, f"{name}-rules", 1 + step.days % 2, step.amount)
+            if step.amount == 6:
+                text = rule_set(name, f"{self.cast[0]}-rules", 1, 0)
+            conditions = replace(conditions, rule_set=text)
+        given = f"hash-{per_year}-{step.choice}-{step.days}"
         if known is not None and said != "proposed":
             conditions, given = known["conditions"], known["hash"]
         party = party or _pick(parties, step.days)
@@ -201,7 +209,7 @@ class StudySpeech(Speech):
 
     def requested(self, step: Step) -> Any:
         number = step.which % 4
-        year = "2031-2032" if step.choice == 5 else THIS_YEAR
+        year = ("2031-2032", "2026")[step.amount % 2] if step.choice == 5 else THIS_YEAR
         return self.make(
             step, "enrollment.requested", self._stay(number) | {"student_id": STUDENTS[number]}, sides=("home",),
             home_active_registration=step.choice != 7, agreement_id=self.use(step, 0) if number < 2 else None,
@@ -325,7 +333,10 @@ class StudySpeech(Speech):
         staff = [r.Supervisor("k0", facts["home"], "main"), r.Supervisor("k1", self.cast[6], "co")]
         sides = ("home", "host") if said == "endorsed" else ("host", "home")
         if said == "terminated":
-            sides = ("home",) if step.amount % 2 else ("host",)
+            sides = ("home", "host") if step.amount % 2 else ("host", "home")
+            step = replace(step, twist="" if step.twist == "swap" else step.twist)
+        if step.amount == 2:
+            facts["students"] = facts["students"][::-1]
         return self.make(
             step, "practice.placement-changed", facts | wish, sides=sides, step=said,
             supervisors=tuple(staff if said != "endorsed" or step.choice != 7 else staff[1:]), credits=credit("2"),
@@ -408,10 +419,17 @@ class StudySpeech(Speech):
         rules = self.fact("rules", f"{facts['home']}-rules")
         rule, version, found = "rule", 1, None
         if rules is not None and step.amount != 7:
-            rule, version = f"{facts['home']}-rules", max(rules["texts"]) - (step.days == 3)
-            if step.days > 3:
+            rule, version = f"{facts['home']}-rules", max(rules["texts"]) - (step.days in (2, 3))
+            profile = self.fact("member", facts["home"]) or {}
+            if step.days > 3 and profile.get(
+                "rules"
+            ):  # else the alliance's own rules would weigh them
                 found = r.RecognitionFacts(original + step.days % 3, None, None, None, None)
-        maps = r.RecognitionMapping(named, courses, outcome, "equivalent", rule, version, None, found)
+        if step.amount == 5 or step.choice == 4:
+            rule = "a0-rules"
+        maps = r.RecognitionMapping(
+            named, courses, outcome, "equivalent", rule, version, None, found
+        )
         if step.twist == "stale":
             original += 1
         return self.make(
@@ -483,6 +501,7 @@ mistake(
     lambda known: _conditions(quotas=(r.AgreementQuota(known["party"], known["party"], 1),))(known),
     lambda known: _conditions(quotas=known["conditions"].quotas * 2)(known),
     lambda known: {"step": "x-step"},
+    _conditions(rule_set="no = rules ="),
 )
 mistake(
     "enrollment.plan-proposed",

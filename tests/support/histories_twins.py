@@ -119,7 +119,7 @@ class Twins:
         yield "parked", sorted(parked), waiting
         yield (
             "deadlines",
-            state.deadlines,
+            {key: getattr(due, "due_ms", due) for key, due in state.deadlines.items()},
             {key: alarm.due_ms for key, alarm in books.alarms.items()},
         )
         yield "versions", state.versions, books.newest
@@ -185,10 +185,8 @@ class Twins:
             if not fact.get("granted"):
                 continue
             conditions = fact["conditions"]
-            first, last = int(conditions.first_year[:4]), int(conditions.last_year[:4])
             for quota in conditions.quotas:
-                for start in range(first, last + 1):
-                    year = f"{start}-{start + 1}"
+                for year in oracle_agreement.years(conditions.first_year, conditions.last_year):
                     left = oracle_agreement.places_left(
                         books, name, quota.sender, quota.receiver, year
                     )

@@ -261,7 +261,7 @@ class LabSpeech(Speech):
         )
         if number == 1:
             policy = r.BookingPolicy(None, None, None, 150, None)
-        outages = ()
+        outages: tuple[r.Outage, ...] = ()
         if step.amount == 3:
             outages = (
                 r.Outage(
@@ -355,7 +355,8 @@ class LabSpeech(Speech):
                 "owner": known["owner"],
                 "home": known["home"],
             }
-            start, end, request_id = *known["span"], known["request"]
+            start, end = known["span"]
+            request_id = known["request"]
         return self.make(
             step, "lab.usage-recorded", facts, sides=("owner",), usage_id=name, request_id=request_id, start=start, end=end,
             samples=None, charge=charge, validated=bool(known) or step.choice == 1, waived=step.choice == 4,

@@ -133,7 +133,7 @@ class Speech:
             return {"decides": (known["decides"] or 0) + 1 - 2 * (step.choice % 2)}
         homes = [name for name in ("home", "lender", "party", "recruiter", "lead") if name in known]
         hosts = [name for name in ("host", "borrower", "owner", "employer") if name in known]
-        changed: dict[str, Any] = {
+        twists: dict[str, dict[str, Any]] = {
             "home": dict.fromkeys(homes, self.cast[3]),
             "host": dict.fromkeys(hosts, self.cast[4]),
             "unknown": dict.fromkeys(hosts or homes, "99999"),
@@ -144,7 +144,8 @@ class Speech:
             "stale": {name: "other-hash" for name in ("decides_hash", "conditions_hash") if name in known},
             "reference": {name: "nobody-knows" for name in ("offering_id", "project_id", "resource_id", "agreement_id")
                           if known.get(name)},
-        }.get(twist, {})  # fmt: skip
+        }  # fmt: skip
+        changed = twists.get(twist, {})
         if "students" in changed:
             changed["students"] = ("s9",)
         if twist == "step" and event in KIND_IS_FREE:

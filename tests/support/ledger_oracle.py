@@ -126,7 +126,9 @@ class Oracle:
         self._lines = []
         books = self.books
         self._at_ms = books.now_ms = max(at_ms, self._at_ms + 1)
-        while rings := self._ringing(books.now_ms):  # what rings may set another deadline that is over
+        while rings := self._ringing(
+            books.now_ms
+        ):  # what rings may set another deadline that is over
             _, kind, name, near = min(rings)
             self._ring(kind, name, near=near)
         late = [one for one in self.waiting if one.since_ms <= books.now_ms - parked_after_s * 1000]

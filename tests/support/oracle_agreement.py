@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.support.oracle_books import Books, Done, Fact, need
+from tests.support.oracle_rules import read
 
 LAST_YEARS = 9  # an agreement runs ten years at most
 
@@ -16,6 +17,10 @@ def _first(year: str) -> int:
     found = re.fullmatch(r"(\d{4})-(\d{4})", year)
     need(found and int(found[2]) == int(found[1]) + 1, "CONTENT_INVALID")
     return int(year[:4])
+
+
+def years(first: str, last: str) -> list[str]:
+    return [f"{start}-{start + 1}" for start in range(int(first[:4]), int(last[:4]) + 1)]
 
 
 def _sound(event: Any) -> None:
@@ -37,6 +42,8 @@ def changed(books: Books, event: Any) -> Done:
     books.need_members(*parties)
     need(event.party in parties, "NOT_WRITER")
     _sound(event)
+    text = event.conditions.rule_set
+    rules = read(books, text, name) if text is not None else None
     if event.step == "proposed":
         known = books.get("agreement", name)
         need(known is None or known["state"] == "proposed", "ILLEGAL_TRANSITION")
@@ -60,6 +67,8 @@ def changed(books: Books, event: Any) -> Done:
     books.put("agreement", name, state="in_effect" if agreed else "proposed", approved=approved)
     if agreed:
         known["granted"] = True
+        if rules is not None:
+            books.put("rules", rules[0], state="", owner=name, texts=rules[1])
     return Done(frozenset(parties))
 
 
@@ -82,7 +91,7 @@ def check_use(
         known["state"] == "in_effect"
         and conditions.kind == kind
         and {sender, receiver} <= set(known["parties"])
-        and conditions.first_year <= year <= conditions.last_year
+        and year in years(conditions.first_year, conditions.last_year)
     )
     need(fits, "ILLEGAL_TRANSITION")
 
@@ -98,7 +107,7 @@ def quota(books: Books, name: str | None, sender: str, receiver: str) -> int | N
 
 def places_left(books: Books, name: str, sender: str, receiver: str, year: str) -> int:
     """The quota less everybody who holds a place of it."""
-    held = sum(
+    held: int = sum(
         fact["places"]
         for kind in ("enrollment", "placement", "appointment", "secondment")
         for fact in books.all(kind).values()

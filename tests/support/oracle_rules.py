@@ -21,28 +21,33 @@ COMPARED: dict[str, Callable[[Decimal, Decimal], bool]] = {
 }
 
 
+def read(books: Books, text: str, owner: str) -> tuple[str, dict[int, str]]:
+    """The id of a rule set and all its texts by version, this one as the newest."""
+    try:
+        rules = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        refuse("CONTENT_INVALID")
+    need(rules["id"] != "alliance-default" and rules["owner"] == owner, "CONTENT_INVALID")
+    known = books.get("rules", rules["id"])
+    need(known is None or known["owner"] == owner, "NOT_WRITER")
+    texts = dict(known["texts"]) if known else {}
+    if texts:
+        newest = max(texts)
+        again = rules["version"] == newest and texts[newest] == text
+        need(again or rules["version"] == newest + 1, "STALE_VERSION")
+    texts[rules["version"]] = text
+    return rules["id"], texts
+
+
 def profile_changed(books: Books, event: Any) -> Done:
     everyone = Done(frozenset(books.members))
     if event.rule_set is None:
         books.put("member", event.code, state=event.status)
         return everyone
-    try:
-        rules = tomllib.loads(event.rule_set)
-    except tomllib.TOMLDecodeError:
-        refuse("CONTENT_INVALID")
-    need(rules["id"] != "alliance-default" and rules["owner"] == event.code, "CONTENT_INVALID")
-    known = books.get("rules", rules["id"])
-    need(known is None or known["owner"] == event.code, "NOT_WRITER")
-    texts = dict(known["texts"]) if known else {}
-    if texts:
-        newest = max(texts)
-        again = rules["version"] == newest and texts[newest] == event.rule_set
-        need(again or rules["version"] == newest + 1, "STALE_VERSION")
-    said = (event.rule_set_id, event.rule_set_version)
-    need(said == (rules["id"], rules["version"]), "CONTENT_INVALID")
-    texts[rules["version"]] = event.rule_set
-    books.put("rules", rules["id"], state="", owner=event.code, texts=texts)
-    books.put("member", event.code, state=event.status, rules=rules["id"])
+    name, texts = read(books, event.rule_set, event.code)
+    need((event.rule_set_id, event.rule_set_version) == (name, max(texts)), "CONTENT_INVALID")
+    books.put("rules", name, state="", owner=event.code, texts=texts)
+    books.put("member", event.code, state=event.status, rules=name)
     return everyone
 
 
@@ -69,7 +74,9 @@ def check(books: Books, case: Fact, mappings: list[Any], awards: dict[str, Fact]
     caps: dict[str, Decimal] = {}
     for mapping in mappings:
         held = [awards[name] for name in awards if name in mapping.award_ids]
-        rules = _cited(books, case, mapping)
+        rules = _cited(
+            books, case, mapping, {case["home"], *(award["agreement"] for award in held)}
+        )
         if rules is None:
             continue
         recorded = sum((course.credits.value for course in mapping.to), Decimal(0))
@@ -80,9 +87,9 @@ def check(books: Books, case: Fact, mappings: list[Any], awards: dict[str, Fact]
     need(all(totals[name] <= cap for name, cap in caps.items()), "RULES_NOT_MET")
 
 
-def _cited(books: Books, case: Fact, mapping: Any) -> Rules | None:
+def _cited(books: Books, case: Fact, mapping: Any, entitled: set[str]) -> Rules | None:
     known = books.get("rules", mapping.rule_id)
-    if known is None or known["owner"] != case["home"]:
+    if known is None or known["owner"] not in entitled:
         need(own(books, case["home"]) is None, "STALE_VERSION")
         return None
     oldest = case["rules"][1] if case["rules"] and case["rules"][0] == mapping.rule_id else 0
@@ -114,7 +121,9 @@ def _keep(rules: Rules, mapping: Any, recorded: Decimal, facts: dict[str, Decima
     most = Decimal(0)
     if then["outcome"] != "negative":
         said = rules.get("credits", {})
-        most = {"none": Decimal(0), "host": host, "home": home, "lower": min(host, home)}[then["credits"]]
+        most = {"none": Decimal(0), "host": host, "home": home, "lower": min(host, home)}[
+            then["credits"]
+        ]
         most = min(most, host + Decimal(said.get("tolerance", "0")))
         most = min(most, Decimal(said.get("case_cap", most)))
     need(recorded <= max(most, Decimal(0)), "RULES_NOT_MET")

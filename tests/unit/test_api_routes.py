@@ -19,10 +19,11 @@ from hub.api.overview import by_stage, lags, read_facts
 from hub.console.app import build_app
 from hub.flow.admission import GROUP as ADMISSION_GROUP
 from hub.store import tables
-from hub.store.fold import fold
+from hub.store.fold import Taken, fold
 from hub.store.queries import Reader
 from schemas import topics
 from schemas.members import Alliance, load_alliance
+from tests.support.ledger import Ledger
 from tests.support.readmodel import START, FakeKafka, alliance_day, heartbeat, sample_broker, taken
 
 ROOT = Path(__file__).parents[2]
@@ -288,3 +289,26 @@ def test_what_campuses_write_is_shown_as_text(
         assert "<img src=x>" not in page
     finally:
         engine.dispose()
+
+
+def test_ticks_are_no_backlog(alliance: Alliance, tmp_path: Path) -> None:
+    """The page shows entries without ticks; how far the sequencer is, the tick at the end of the log says."""
+    ledger = Ledger()
+    ledger.offer()
+    for _ in range(30):
+        ledger.tick()
+    log = [
+        Taken(topics.LEDGER_ENTRIES, 0, at, item.value) for at, item in enumerate(ledger.entries)
+    ]
+    made = tables.open_engine(f"sqlite:///{tmp_path / 'hub.db'}")
+    try:
+        tables.prepare(made)
+        fold(made, {}, log)
+        facts = read_facts(Reader(made), START)
+        stages = by_stage(lags(sample_broker(list(alliance.members), log, START), facts))
+        assert [stage.lag_messages for stage in stages if stage.name == "sequencer"] == [0]
+        assert [stored.entry.seq for stored in facts.newest] == [1]
+        assert facts.last is not None
+        assert facts.last.entry.seq == facts.head.seq == 31
+    finally:
+        made.dispose()

@@ -211,9 +211,15 @@ def _amount(entries: list[Entry]) -> None:
     entries[-1] = replace(entries[-1], postings=(posting,))
 
 
+def _taken_back(entries: list[Entry]) -> None:
+    back = Posting("reverse", "student:10610:x", "conversion:10610", "credit.cn_credit", 1, None)
+    entries[-1] = replace(entries[-1], postings=(back,))
+
+
 @pytest.mark.parametrize(
     ("breach", "edit"),
-    [("I5", _gap), ("I5", _clock), ("I6", _input_twice), ("I6", _input_missing), ("I7", _decided_twice), ("I1", _amount)],
+    [("I5", _gap), ("I5", _clock), ("I6", _input_twice), ("I6", _input_missing), ("I7", _decided_twice), ("I1", _amount),
+     ("I4", _taken_back)],
 )  # fmt: skip
 def test_the_audit_sees_a_breach_in_the_entries(
     ledger: Ledger, breach: str, edit: Callable[[list[Entry]], None]
@@ -313,7 +319,7 @@ def test_the_audit_checks_that_the_member_signed() -> None:
 def test_every_invariant_that_can_be_breached_is_explained() -> None:
     """`alliance ledger verify` prints the meaning beside the name."""
     assert set(WHAT) == {
-        "I1", "I2", "I3", "I5", "I6", "I7", "I9", "I11", "I17", "L1", "L2", "L3", "L7", "L8",
+        "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I9", "I11", "I17", "L1", "L2", "L3", "L7", "L8",
     }  # fmt: skip
 
 

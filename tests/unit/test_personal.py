@@ -86,3 +86,13 @@ def test_every_field_is_looked_at() -> None:
     assert (
         suspected(record, encode(record)) == f"organizations[{place}].role: a mobile phone number"
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 250_000, "x@" * 125_000, "1" * 250_000, "a@b" * 80_000, "." * 250_000]
+)
+def test_a_long_text_is_looked_through_to_its_end(text: str) -> None:
+    """A member could hold admission up with one event: a pattern that tried every start took minutes for a text of letters."""
+    assert found(f"@a 138123456789012 {text}") is None
+    assert found(f"{text} 13812345678") == "titles[0].value: a mobile phone number"
+    assert found(f"{text} a@b.cn") == "titles[0].value: an e-mail address"

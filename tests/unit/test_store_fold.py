@@ -19,6 +19,7 @@ from hub.store.queries import Reader, StoreUnavailable
 from schemas import topics
 from schemas.records import Posting
 from tests.support.case_entries import cases_taken, open_case
+from tests.support.ledger import Ledger
 from tests.support.readmodel import (
     START,
     Chain,
@@ -269,6 +270,28 @@ def test_released_events_are_no_longer_parked(tmp_path: Path) -> None:
     with store(tmp_path) as engine:
         fold(engine, {}, chain.taken)
         assert Reader(engine).still_parked() == 1
+
+
+def test_ticks_and_flags_are_nobodys_events(tmp_path: Path) -> None:
+    """A clock that ticks must neither look like work nor push what was said off the page."""
+    ledger = Ledger()
+    ledger.in_case("r1", "3")
+    ledger.rule("r1", "3")
+    ledger.correct("w1", "2")
+    for _ in range(50):
+        ledger.tick()
+    said = [item.entry for item in ledger.entries if item.entry.member]
+    taken = [
+        Taken(topics.LEDGER_ENTRIES, 0, at, item.value) for at, item in enumerate(ledger.entries)
+    ]
+    with store(tmp_path) as engine:
+        fold(engine, {}, taken)
+        reader = Reader(engine)
+        assert sum(count.entries for count in reader.outcomes()) == len(said)
+        newest = [stored.entry for stored in reader.newest(3)]
+        assert next(entry.flags for entry in newest) == ("award_corrected_after_decision",)
+        assert "ledger.tick" not in {entry.event_type for entry in newest}
+        assert len(reader.entries(limit=500)) == len(ledger.entries)
 
 
 def test_reading_filters_and_counts(tmp_path: Path) -> None:
