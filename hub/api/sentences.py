@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from hub import events
+from hub.domain.times import day_of, millis
 from schemas.codec import Unreadable, decode
 from schemas.members import Member
 from schemas.records import CaseFlagged, Entry, Tick
@@ -24,6 +25,25 @@ def name_of(members: Mapping[str, Member], code: str) -> Text:
     return Text(member.name_en, member.name_zh) if member else Text(code, code)
 
 
+def _due(entry: Entry) -> Text:
+    """By when the next step of the event's thing is due, if the ledger knows; days are those of Shanghai."""
+    for change in entry.changes:
+        if change.due_at is not None:
+            day = day_of(millis(change.due_at) - 1)  # a day is over at its end
+            en, zh = _DUE.get(change.kind, ("to be done by", "须于{}前处理"))
+            return Text(f"; {en} {day}", f"；{zh.format(day)}")
+    return Text("", "")
+
+
+_DUE = {
+    "award": ("recognition to be asked for by", "须于{}前申请认定"),
+    "recognition": ("decision due by", "须于{}前作出认定"),
+    "enrollment": ("decision due by", "须于{}前答复"),
+    "access": ("decision due by", "须于{}前答复"),
+    "plan": ("decision due by", "须于{}前答复"),
+}
+
+
 def sentence(entry: Entry, members: Mapping[str, Member]) -> Text:
     """What the event of an entry says; bare facts when this hub does not know its type."""
     names = events.Names({code: name_of(members, code) for code in members})
@@ -36,7 +56,8 @@ def sentence(entry: Entry, members: Mapping[str, Member]) -> Text:
             )
         if isinstance(event, Tick):
             return Text("The ledger looked at its clock", "账本核对时间")
-        return Text(*events.sentence(event, names))
+        said, due = events.sentence(event, names), _due(entry)
+        return Text(said.en + due.en, said.zh + due.zh)
     except (Unreadable, KeyError):
         by = name_of(members, entry.member)
         return Text(

@@ -248,7 +248,14 @@ async def run_term(demo: Demo, progress: Callable[[dict[str, Any]], None]) -> No
 
 
 def _victims(plan: Plan) -> list[str]:
-    return ["admission", "sequencer", "delivery", "connectors-1", f"connectors-{plan.hosts}"]
+    return [
+        "admission",
+        "sequencer",
+        "clock",
+        "delivery",
+        "connectors-1",
+        f"connectors-{plan.hosts}",
+    ]
 
 
 async def _give_up(supervisor: Supervisor, process: asyncio.subprocess.Process) -> None:

@@ -24,6 +24,7 @@ from hub.ledger.head import Head, entry_hash
 from hub.ledger.state import (
     Alarm,
     Applied,
+    Deadline,
     Input,
     Parked,
     Rejected,
@@ -193,12 +194,13 @@ class _Group:
         said = _said_by_hub(f"tick/{item.offset}", item.event_type, tick.clock, item.value, at_ms)
         entry = self._enter(said, Applied(), None, at_ms)
         now_ms = self.state.now_ms = self.state.ledger_ms
+        self.state.tick_seq = entry.seq
         while self.state.alarms and self.state.alarms[0].at_ms <= now_ms:
             self._ring(heappop(self.state.alarms), entry.seq)
         self._give_up(now_ms - tick.parked_after_s * 1000)
 
     def _ring(self, alarm: Alarm, cause_seq: int) -> None:
-        if self.state.deadlines.get((alarm.kind, alarm.id)) != alarm.due_ms:
+        if self.state.deadlines.get((alarm.kind, alarm.id)) != (alarm.due_ms, alarm.set_seq):
             return  # the thing went on meanwhile, or has another deadline
         thing: Living = self.state.things[alarm.kind][alarm.id]
         if alarm.at_ms < alarm.due_ms:
@@ -279,14 +281,14 @@ class _Group:
         """An entry that tells people; at a deadline it carries what the deadline does."""
         case, at_ms = raised.case, self.state.ledger_ms + 1
         en, zh = MESSAGES[raised.name]
-        due_ms = self.state.deadlines.get((case.KIND, case.id))
+        due = self.state.deadlines.get((case.KIND, case.id))
         record = CaseFlagged(
             flag=raised.name.value,
             case_kind=case.KIND,
             case_id=case.id,
             state=case.state,
             next_actors=tuple(sorted(raised.actors)),
-            due_at=None if due_ms is None else moment(due_ms),
+            due_at=None if due is None else moment(due.due_ms),
             cause_seq=cause_seq,
             cause_event_id=cause,
             message_en=en,
@@ -370,13 +372,14 @@ class _Group:
 def _watch(state: State, thing: Living) -> None:
     """Set the alarms of a thing's deadline, unless it is the one they are set for."""
     key, due_ms = (thing.KIND, thing.id), thing.deadline_ms()
+    known = state.deadlines.get(key)
     if due_ms is None:
         state.deadlines.pop(key, None)
-    elif state.deadlines.get(key) != due_ms:
-        state.deadlines[key] = due_ms
+    elif known is None or known.due_ms != due_ms:
+        deadline = state.deadlines[key] = Deadline(due_ms, state.head.seq)
         if due_ms - NEAR_MS > state.now_ms:  # who sets a deadline within days knows of it
-            heappush(state.alarms, Alarm(due_ms - NEAR_MS, *key, due_ms))
-        heappush(state.alarms, Alarm(due_ms, *key, due_ms))
+            heappush(state.alarms, Alarm(due_ms - NEAR_MS, *key, *deadline))
+        heappush(state.alarms, Alarm(due_ms, *key, *deadline))
 
 
 def _changes(things: Sequence[object]) -> tuple[Change, ...]:

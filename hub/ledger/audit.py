@@ -159,8 +159,9 @@ def _bookings(state: State) -> Iterable[tuple[str, str]]:
 
 def _deadlines(state: State) -> Iterable[tuple[str, str]]:
     for alarm in state.alarms:
-        still = state.deadlines.get((alarm.kind, alarm.id)) == alarm.due_ms
-        if still and alarm.at_ms <= state.now_ms:
+        still = state.deadlines.get((alarm.kind, alarm.id)) == (alarm.due_ms, alarm.set_seq)
+        seen = alarm.at_ms <= state.now_ms and alarm.set_seq < state.tick_seq
+        if still and seen:
             yield "I17", f"{alarm.kind} {alarm.id}: due at {moment(alarm.due_ms)}, nothing was said"
 
 

@@ -126,12 +126,20 @@ class Parked:
 
 
 class Alarm(NamedTuple):
-    """Something to do at a ledger time. It counts while the thing's deadline is still `due_ms`."""
+    """Something to do at a ledger time. It counts while the thing's deadline is the one set by entry `set_seq`."""
 
     at_ms: int
     kind: str
     id: str
     due_ms: int
+    set_seq: int
+
+
+class Deadline(NamedTuple):
+    """When a wait is over, and the entry that set it: the same day set again is another deadline."""
+
+    due_ms: int
+    set_seq: int
 
 
 def waits_for_thing(kind: str, thing_id: str) -> WaitKey:
@@ -153,13 +161,14 @@ class State:
     next_input: int = 0
     ledger_ms: int = 0
     now_ms: int = 0
+    tick_seq: int = 0  # the entry of the last look at the clock
     seen: dict[str, Seen] = field(default_factory=dict)
     versions: dict[tuple[str, str, str], int] = field(default_factory=dict)
     things: dict[str, dict[str, Any]] = field(default_factory=dict)
     changed_at: dict[ThingKey, int] = field(default_factory=dict)  # seq of the newest entry
     book: Book = field(default_factory=Book)
     parked: dict[WaitKey, list[Parked]] = field(default_factory=dict)
-    deadlines: dict[ThingKey, int] = field(default_factory=dict)
+    deadlines: dict[ThingKey, Deadline] = field(default_factory=dict)
     alarms: list[Alarm] = field(default_factory=list)  # a heap
     outcomes: dict[str, int] = field(default_factory=dict)
 

@@ -16,7 +16,7 @@ OURS = ("hub", "schemas", "connectors", "tests")
 TEXTS = frozenset({".py", ".md", ".toml", ".avsc", ".json", ".html", ".js", ".css", ".yml", ".csv"})
 HERE = Path(__file__).name
 
-BRITISH = re.compile(r"enrolment|recognis|organis(?!m)|behaviour|\bcolour|\bcentre|license\b", re.I)
+BRITISH = re.compile(r"enrolment|recognis|organis(?!m)|behaviour|\bcolour|\bcentre|licence\b", re.I)
 # The ledger's own words are event, entry, posting, source and destination.
 LEDGER_WORDS = re.compile(
     r"\btransactions?\b|\bdebit|\btransfers?\b|\bcredit_account|\bdebit_account", re.I

@@ -237,7 +237,7 @@ BUGS = [
     ),
     Bug(
         "a deadline that was moved rings at the old time", "hub.ledger.apply",
-        "if self.state.deadlines.get((alarm.kind, alarm.id)) != alarm.due_ms:", "if (alarm.kind, alarm.id) not in self.state.deadlines:",
+        "self.state.deadlines.get((alarm.kind, alarm.id)) !=", "(alarm.kind, alarm.id) not in self.state.deadlines and None !=",
         "talent",
     ),
     Bug(

@@ -27,7 +27,7 @@ from hub.ledger.state import State
 from schemas.catalogue import catalogue
 from schemas.codec import decode, encode
 from tests.support.histories_twins import line_of
-from tests.support.ledger import MEMBERS
+from tests.support.ledger import MEMBERS, Ledger
 from tests.support.ledger_histories import (
     AMOUNTS,
     CASES,
@@ -41,7 +41,6 @@ from tests.support.ledger_histories import (
     told,
     whole_cases,
 )
-from tests.support.ledger_histories import HistoryLedger as Ledger
 from tests.support.ledger_oracle import Oracle
 from tests.support.strategies import records_of
 

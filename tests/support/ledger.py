@@ -192,7 +192,12 @@ class Ledger:
         if entry.outcome in ("rejected", "parked"):
             known = event_rules()[entry.event_type].reasons | COMMON_REASONS
             assert entry.reason in known, f"{entry.event_type} does not declare {entry.reason}"
+        later = {
+            (c.kind, c.id) for other in self.last if other.seq > entry.seq for c in other.changes
+        }
         for change in entry.changes:
+            if (change.kind, change.id) in later:
+                continue  # changed again in the same group: that entry tells
             thing = self.state.things[change.kind][change.id]
             deaf = thing.concerned() - {*entry.audience, entry.member}
             assert not deaf, (

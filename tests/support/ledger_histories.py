@@ -81,21 +81,6 @@ def steps() -> st.SearchStrategy[Step]:
     )
 
 
-class HistoryLedger(Ledger):
-    """A ledger in which one input may release several events about one thing."""
-
-    def _assert_well_told(self, entry: r.Entry) -> None:
-        """Of the thing as this entry left it: what a later one of its group changed again is that one's to tell."""
-        later = {
-            (change.kind, change.id)
-            for other in self.last
-            if other.seq > entry.seq
-            for change in other.changes
-        }
-        changes = (change for change in entry.changes if (change.kind, change.id) not in later)
-        super()._assert_well_told(replace(entry, changes=tuple(changes)))
-
-
 class Speaker:
     """Makes the event of a step. Counts versions as campuses do; a shifted version is not counted."""
 
@@ -282,7 +267,7 @@ def _text(milli: int) -> str:
 
 def told(history: list[Step]) -> Ledger:
     """A ledger that heard these steps in order."""
-    ledger = HistoryLedger()
+    ledger = Ledger()
     speaker = Speaker(ledger)
     for step in history:
         ledger.say(speaker.record(step))

@@ -18,6 +18,7 @@ from hub.flow.delivery import deliveries
 from hub.flow.kafka import Message
 from hub.flow.sequencer import read_input
 from hub.ledger.apply import apply
+from hub.ledger.audit import Audit
 from hub.ledger.posting import move
 from hub.ledger.replay import Replay
 from hub.ledger.state import Applied, Rules, State
@@ -175,6 +176,38 @@ def test_a_tick_is_told_to_nobody(ledger: Ledger) -> None:
     """It concerns nobody."""
     ledger.tick(T0 + timedelta(days=1))
     assert list(deliveries(ledger.last[0], MEMBERS)) == []
+
+
+def test_a_deadline_that_was_lifted_and_set_again_rings_once() -> None:
+    """A plan returned and proposed anew with the same day is one deadline, not two."""
+    ledger = Ledger()
+    ledger.enrolled("e1", "associated", valid_until=None)
+    plan = {"plan_id": "p1", "enrollment_id": "e1", "home": HOME, "host": HOST}
+    student = {"student_id": "student-of-e1", "decide_by": VALID}
+    for number in (1, 2):
+        base = ledger.record("enrollment.plan-proposed", **plan, **student, plan_hash=f"{number}")
+        ledger.applied(ledger.say(base))
+        if number == 1:
+            ledger.applied(ledger.tell("enrollment.plan-decided", **plan, side="host", by=HOST,
+                                       decides_hash="1", decision="returned"))  # fmt: skip
+    assert [e.flags[0] for e in ledger.tick(OVER)] == ["deadline_near", "deadline_over"]
+
+
+def test_a_deadline_that_is_over_when_it_is_set_is_told_at_the_next_look() -> None:
+    """Between two ticks the audit has nothing to blame: nobody has looked yet."""
+    ledger = Ledger()
+    ledger.tick(T0 + timedelta(days=1))
+    secondment = {"secondment_id": "s1", "staff_id": "x", "lender": HOME, "borrower": HOST, "agreement_id": None,
+                  "from_date": date(2026, 9, 22), "to_date": date(2026, 9, 24)}  # fmt: skip
+    for step, by in (("proposed", HOME), ("approved", HOST)):
+        ledger.applied(ledger.tell("teaching.secondment-changed", step=step, by=by, **secondment))
+    ledger.tick(T0 + timedelta(days=5))
+    ledger.applied(
+        ledger.tell("teaching.secondment-changed", step="started", by=HOST, **secondment)
+    )
+    assert Audit().finish(ledger.state) == []
+    assert [e.flags for e in ledger.tick()] == [("deadline_over",)]
+    assert Audit().finish(ledger.state) == []
 
 
 # Parked too long

@@ -16,7 +16,7 @@ from hub.ledger.audit import WHAT, Audit
 from hub.ledger.head import GENESIS, Head, entry_hash
 from hub.ledger.posting import Balance, Pending
 from hub.ledger.replay import Replay
-from hub.ledger.state import Alarm, State
+from hub.ledger.state import Alarm, Deadline, State
 from schemas.codec import encode
 from schemas.records import Entry, Outcome, Posting
 from schemas.signing import Verifier, new_signer
@@ -253,8 +253,9 @@ def _generous(state: State) -> None:
 
 
 def _silent(state: State) -> None:
-    state.deadlines["enrollment", "e-w1"] = state.now_ms = T0_MS
-    state.alarms.append(Alarm(T0_MS, "enrollment", "e-w1", T0_MS))
+    state.deadlines["enrollment", "e-w1"] = Deadline(T0_MS, 1)
+    state.alarms.append(Alarm(T0_MS, "enrollment", "e-w1", T0_MS, 1))
+    state.now_ms, state.tick_seq = T0_MS, 2
 
 
 def _overfilled(state: State) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Any
 
 import pytest
 
+from hub.api.sentences import sentence as in_words
 from hub.events import Names, sentence, title
 from schemas import records as r
 from schemas.catalogue import catalogue, example
@@ -80,3 +82,26 @@ def test_a_title_is_in_the_wanted_language_or_the_first_there_is() -> None:
     assert (title(both, "en"), title(both, "zh")) == ("Calculus", "高等数学")
     assert title(both[:1], "en") == "高等数学"
     assert title((), "en") == ""
+
+
+def test_the_ledger_adds_by_when_the_next_step_is_due() -> None:
+    """The event does not know; the entry does. A deadline at the end of a day is that day's."""
+    ledger = Ledger()
+    ledger.offer()
+    entry = ledger.applied(ledger.request("e1", valid_until=date(2027, 2, 14)))
+    said = in_words(entry, ALLIANCE.members)
+    assert said.en.endswith("; decision due by 2027-02-14")
+    assert said.zh.endswith("；须于2027-02-14前答复")
+    decided = ledger.applied(ledger.decide("e1", "accepted"))
+    assert "due" not in in_words(decided, ALLIANCE.members).en
+
+
+def test_flags_and_ticks_are_said_in_words() -> None:
+    """They are entries without a member; the console shows them among the others."""
+    ledger = Ledger()
+    ledger.in_case("r1", "3")
+    ledger.rule("r1", "3")
+    ledger.correct("w1", "2")
+    assert "recognition r1" in in_words(ledger.last[1], ALLIANCE.members).en
+    ledger.tick()
+    assert "clock" in in_words(ledger.last[0], ALLIANCE.members).en
