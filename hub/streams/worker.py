@@ -44,6 +44,9 @@ with own_command_line():
 
 ENTRIES_KEY = b"ledger.entries"  # of the place in it, beside keys of cases, which have a slash
 SESSION_TIMEOUT_S = 10.0
+STANDSTILL_S = (
+    30.0  # a new assignment usually takes 3 s; 2 of 30 with two workers never came to an end
+)
 STOP_WITHIN_S = 10.0
 
 log = structlog.get_logger(__name__)
@@ -56,13 +59,21 @@ Messages: TypeAlias = Sequence[
 ]  # a message without value deletes its key
 
 
+class Standstill(RetryLater):
+    """Faust began to take over partitions and did not get on with it; a new app takes them."""
+
+
 def build_app(
-    bootstrap: str, names: Names | None = None, instance: str = "1", failed: Failed | None = None
+    bootstrap: str,
+    names: Names | None = None,
+    instance: str = "1",
+    failed: Failed | None = None,
+    placed: Callable[[], None] = lambda: None,
 ) -> faust.App:
     """The app with its agents, not started. `instance` names this process within the group.
 
     `failed` is called when a processor cannot go on; it stands still then, with what it had in hand unacknowledged, and
-    the app must be stopped.
+    the app must be stopped. `placed` is called when an assignment has been taken over, or found to be empty.
     """
     names = names or Names()
     app = faust.App(
@@ -85,7 +96,7 @@ def build_app(
         producer_request_timeout=30.0,
         table_standby_replicas=0,
     )
-    register(app, names, failed or _note)
+    register(app, names, failed or _note, placed)
     return app
 
 
@@ -93,7 +104,7 @@ def _note(error: Exception) -> None:
     log.error("processor_failed", exc_info=error)
 
 
-def register(app: faust.App, names: Names, failed: Failed) -> None:
+def register(app: faust.App, names: Names, failed: Failed, placed: Callable[[], None]) -> None:
     """Give the app its three tables and the two agents that fill them."""
     activity_table = _table(app, ACTIVITY_TABLE)
     rates_table = _table(app, RATES_TABLE)
@@ -163,6 +174,7 @@ def register(app: faust.App, names: Names, failed: Failed) -> None:
             for table in (activity_table, rates_table, cases_table):
                 table.data.clear()  # it grows elsewhere now, and is read anew before it is used
             log.info("standing_by")
+            placed()
             return
         state = activity.from_bytes(activity_table.data.get(ENTRIES_KEY))
         found = [rates.from_bytes(rates_table.data.get(name.encode())) for name in names.domains]
@@ -171,6 +183,7 @@ def register(app: faust.App, names: Names, failed: Failed) -> None:
         await publish_rates(counts)
         followed = cases.from_bytes(cases_table.data.get(ENTRIES_KEY))
         await _read_from(app, next_offsets(names, state, followed, counts))
+        placed()
 
     # Faust calls it when all tables are read and nothing is processed yet.
     rates_table.on_recover(_or_fail(place, failed))
@@ -294,7 +307,7 @@ async def run_streams(
 ) -> None:
     """Run the processors until `stop` is set.
 
-    Starts again from the state's own place when the state turns out to be behind. Raises `SettingsError` when a topic
+    Starts again from the state's own place when the state turns out to be behind, and when Faust stands still. Raises `SettingsError` when a topic
     is missing, `RetryLater` when the broker is not there at the start, and whatever a processor failed with.
     """
     names = names or Names()
@@ -308,6 +321,8 @@ async def run_streams(
                 raise  # reading again from there did not help: the records are gone
             behind = str(error)
             log.warning("state_behind", reason=behind)
+        except Standstill as error:
+            log.warning("standstill", reason=str(error))
 
 
 async def _run_once(bootstrap: str, stop: asyncio.Event, names: Names, instance: str) -> None:
@@ -317,19 +332,53 @@ async def _run_once(bootstrap: str, stop: asyncio.Event, names: Names, instance:
         if not failure.done():
             failure.set_exception(error)
 
-    app = build_app(bootstrap, names, instance, failed)
+    taken_over: set[int | None] = set()
+    app = build_app(
+        bootstrap, names, instance, failed, lambda: taken_over.add(app.consumer_generation_id)
+    )
+    tables: Any = app.tables  # their abstract type lacks the recovery
     serving = asyncio.create_task(_serve(app))
     stopping = asyncio.create_task(stop.wait())
+    moving = asyncio.create_task(
+        notice_standstill(
+            lambda: app.consumer_generation_id in taken_over and not app.rebalancing,
+            lambda: sum(tables.recovery.active_offsets.values()),
+        )
+    )
     try:
-        ends: set[asyncio.Future[Any]] = {serving, stopping, failure}
+        ends: set[asyncio.Future[Any]] = {serving, stopping, failure, moving}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
         serving.cancel()
+        moving.cancel()
         await _end(app)
-    for ended in (failure, serving):
+    for ended in (failure, serving, moving):
         if ended.done() and not ended.cancelled():
             ended.result()
+
+
+async def notice_standstill(
+    settled: Callable[[], bool],
+    progress: Callable[[], int],
+    within_s: float = STANDSTILL_S,
+    step_s: float = 1.0,
+) -> None:
+    """Raise `Standstill` when an assignment is not taken over and nothing moves for `within_s` seconds.
+
+    `progress` is any number that changes while changelogs are read: those may be long. Faust retries nothing here, and
+    says nothing.
+    """
+    still_s, last = 0.0, progress()
+    while True:
+        await asyncio.sleep(step_s)
+        now = progress()
+        still_s = 0.0 if settled() or now != last else still_s + step_s
+        last = now
+        if still_s > within_s:
+            raise Standstill(
+                f"partitions were assigned anew and nothing has moved for {still_s:.0f} s; starting again"
+            )
 
 
 async def _end(app: faust.App) -> None:

@@ -13,7 +13,7 @@ import pytest
 from importlinter.cli import lint_imports
 
 ROOT = Path(__file__).parents[2]
-PURE = ("domain", "ledger", "events")
+PURE = ("domain", "ledger", "recognition", "tlog", "events")
 # Modules that know the time, chance, the machine or the world outside.
 IMPURE = frozenset(
     {

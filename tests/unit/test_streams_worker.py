@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+
+import pytest
 
 from hub.streams import activity, cases
 from hub.streams.plan import Names
 from hub.streams.position import next_offsets
 from hub.streams.rates import fold
+from hub.streams.worker import Standstill, notice_standstill
 from tests.support.entries import ledger_values, some_told
 
 
@@ -79,3 +83,39 @@ def test_the_app_keeps_the_settings_that_make_counts_exact() -> None:
         "alliance-streams at_least_once False True False False 0.02 -1 memory: 2 "
         "['ledger-entries', 'topic-rates'] ['cases', 'member-activity', 'topic-rates']"
     ), done.stdout + done.stderr
+
+
+class Moves:
+    """What a standstill is told by, step by step; the last step stays."""
+
+    def __init__(self, *steps: tuple[bool, int]) -> None:
+        self.steps = list(steps)
+
+    def settled(self) -> bool:
+        return self.steps[0][0]
+
+    def progress(self) -> int:
+        if len(self.steps) > 1:
+            self.steps.pop(0)
+        return self.steps[0][1]
+
+
+def test_an_assignment_that_is_never_taken_over_is_noticed() -> None:
+    """Faust waits for ever then; who runs the processors sees no counts and no error."""
+    moves = Moves((True, 0), (True, 0), (False, 0))
+    with pytest.raises(Standstill, match="assigned anew"):
+        asyncio.run(notice_standstill(moves.settled, moves.progress, within_s=0.03, step_s=0.01))
+
+
+@pytest.mark.parametrize(
+    "moves", [Moves((True, 0)), Moves(*((False, number) for number in range(1000)))]
+)
+def test_settled_workers_and_those_that_read_long_changelogs_are_left_alone(moves: Moves) -> None:
+    """A restart in the midst of reading would begin at the front again."""
+
+    async def watched() -> None:
+        async with asyncio.timeout(0.2):
+            await notice_standstill(moves.settled, moves.progress, within_s=0.03, step_s=0.01)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(watched())

@@ -71,7 +71,7 @@ def decide(event: LabAccessDecided, view: View) -> Verdict:
 
 
 def _wrong_side(event: LabAccessDecided, request: AccessRequest) -> Rejected | None:
-    sides = {getattr(request, role) for role in ACCESS.roles(event.decision)}
+    sides = sorted({getattr(request, role) for role in ACCESS.roles(event.decision)})
     if event.envelope.member in sides:
         return None
     return Rejected(
