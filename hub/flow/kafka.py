@@ -10,13 +10,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 
+from hub.errors import RetryLater
 from schemas.envelope import LEDGER_SEQ, Headers, header
 
 log = structlog.get_logger("kafka")
@@ -24,8 +25,12 @@ log = structlog.get_logger("kafka")
 BATCH_BYTES = 700_000  # below Kafka's default limit of 1 MiB for a batch, headers included
 REQUEST_BYTES = 8_000_000  # an entry has the event and all that it moves; ledger.entries takes it
 FETCH_BYTES = 4_000_000
+# After a broker was killed a client of aiokafka now and then never answers again (1 of 20 trials); a new one does.
+ANSWER_WITHIN_S = 45.0  # three times what a single request may take
+QUIET_S = 15.0  # nothing came for so long: ask whether there is something
 
 Partition: TypeAlias = tuple[str, int]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +114,25 @@ class Writer:
                 raise ValueError(
                     f"{topic}: {len(records)} records do not fit one batch of {REQUEST_BYTES} bytes"
                 )
-        future = await self._client.send_batch(builder, topic, partition=partition)
-        return asyncio.ensure_future(_offset(future))
+        future = await answered(
+            self._client.send_batch(builder, topic, partition=partition), f"writing to {topic}"
+        )
+        return asyncio.ensure_future(_offset(future, topic))
 
 
-async def _offset(future: Awaitable[Any]) -> int:
-    return int((await future).offset)
+async def _offset(future: Awaitable[Any], topic: str) -> int:
+    return int((await answered(future, f"writing to {topic}")).offset)
+
+
+async def answered(call: Awaitable[T], what: str, within_s: float = ANSWER_WITHIN_S) -> T:
+    """The call's result. Raises `RetryLater` when there is none in time: begin anew with another client."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await call
+    except TimeoutError as error:
+        raise RetryLater(
+            f"{what}: Kafka's client has not answered for {within_s:.0f} s; start this part again"
+        ) from error
 
 
 def cut(records: Sequence[Outgoing], limit_bytes: int) -> list[tuple[int, int]]:
@@ -140,16 +158,48 @@ class Reader:
         self._client = client
         self._in_group = in_group
         self._next: dict[Any, int] = {}  # offset behind the last message handed out
+        self._quiet_ms = 0
+        self._suspected = ""
 
     async def batch(self, timeout_ms: int, most: int) -> list[Message]:
-        """The next messages, at most `most`; empty when none came within `timeout_ms`."""
+        """The next messages, at most `most`; empty when none came within `timeout_ms`.
+
+        Raises `RetryLater` when nothing comes although there is something: the client has lost its way.
+        """
         try:
             found = await self._client.getmany(timeout_ms=timeout_ms, max_records=most)
         except UnicodeDecodeError:
             return await self._one_by_one(most)
+        await self._watch(timeout_ms, quiet=not found)
         for tp, records in found.items():
             self._next[tp] = records[-1].offset + 1
         return [_message(record) for records in found.values() for record in records]
+
+    async def _watch(self, waited_ms: int, *, quiet: bool) -> None:
+        """After `QUIET_S` without a message look whether messages wait; if they still do after as long, it is in vain."""
+        if not quiet:
+            self._quiet_ms, self._suspected = 0, ""
+            return
+        self._quiet_ms += waited_ms
+        if self._quiet_ms < 1000 * QUIET_S:
+            return
+        self._quiet_ms = 0
+        assigned = list(self._client.assignment())
+        if not assigned:
+            return
+        missed = await answered(self._missed(assigned), "looking for messages")
+        if missed and self._suspected:
+            raise RetryLater(f"{missed}, and none is handed out; start this part again")
+        self._suspected = missed
+
+    async def _missed(self, assigned: Sequence[Any]) -> str:
+        """Where messages are that were not handed out; empty when there are none."""
+        ends = await self._client.end_offsets(assigned)
+        for tp in assigned:
+            position = await self._client.position(tp)
+            if ends[tp] > position:
+                return f"{tp.topic} has messages up to {ends[tp]}, read is up to {position}"
+        return ""
 
     async def _one_by_one(self, most: int) -> list[Message]:
         """The next messages, when aiokafka cannot read one of them: it takes header names for UTF-8, Kafka does not.
@@ -232,7 +282,7 @@ class Reader:
             for tp, (offset, note) in offsets.items()
         }
         try:
-            await self._client.commit(wanted)
+            await answered(self._client.commit(wanted), "committing a position")
         except (CommitFailedError, IllegalStateError) as error:
             log.warning("commit_refused", why=str(error)[:200])
 
