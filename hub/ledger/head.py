@@ -6,17 +6,17 @@ reader (late writes of a second sequencer, repeats of a retry). Whoever reads `l
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from hub.errors import LedgerCorrupt
+from hub.tlog.merkle import leaf_hash
 from schemas.codec import UnknownSchema, Unreadable, decode
 from schemas.records import Entry
 
 
 def entry_hash(value: bytes) -> bytes:
-    """Hash of a log record: SHA-256 over a zero byte and the framed entry, the leaf hash of RFC 6962."""
-    return hashlib.sha256(b"\x00" + value).digest()
+    """Hash of a log record: the leaf hash of RFC 6962 over the framed entry."""
+    return leaf_hash(value)
 
 
 def read_entry(value: bytes | None) -> Entry | None:
