@@ -7,10 +7,12 @@ them: where the two disagree, the signed bytes are right.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from schemas.catalogue import Schema
 from schemas.records import Envelope
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Headers = list[tuple[str, bytes]]
 
@@ -54,9 +56,9 @@ def rfc3339(moment: datetime) -> str:
 
 def from_millis(millis: int) -> datetime:
     """Milliseconds since 1970, as Kafka stamps them, as an aware UTC time."""
-    return datetime.fromtimestamp(millis / 1000, UTC)
+    return _EPOCH + timedelta(milliseconds=millis)
 
 
 def to_millis(moment: datetime) -> int:
     """An aware time as whole milliseconds since 1970."""
-    return round(moment.timestamp() * 1000)
+    return round((moment - _EPOCH) / timedelta(milliseconds=1))

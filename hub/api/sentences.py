@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from hub import events
-from hub.domain.times import day_of, millis
+from hub.domain.times import day_of
 from schemas.codec import Unreadable, decode
+from schemas.envelope import to_millis
 from schemas.members import Member
 from schemas.records import CaseFlagged, Entry, Tick
 
@@ -29,7 +30,7 @@ def _due(entry: Entry) -> Text:
     """By when the next step of the event's thing is due, if the ledger knows; days are those of Shanghai."""
     for change in entry.changes:
         if change.due_at is not None:
-            day = day_of(millis(change.due_at) - 1)  # a day is over at its end
+            day = day_of(to_millis(change.due_at) - 1)  # a day is over at its end
             en, zh = _DUE.get(change.kind, ("to be done by", "须于{}前处理"))
             return Text(f"; {en} {day}", f"；{zh.format(day)}")
     return Text("", "")

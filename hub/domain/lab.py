@@ -9,7 +9,8 @@ from itertools import accumulate
 from typing import ClassVar, NamedTuple
 
 from hub.domain.life import CLOCK, START, Living, Machine, moves, steps
-from hub.domain.times import day_of, minutes, moment
+from hub.domain.times import day_of, minutes
+from schemas.envelope import from_millis
 
 RESOURCE = Machine(
     kind="resource",
@@ -91,7 +92,7 @@ class Span(NamedTuple):
 
     @property
     def minutes(self) -> int:
-        return minutes(moment(self.start_ms), moment(self.end_ms))
+        return minutes(from_millis(self.start_ms), from_millis(self.end_ms))
 
 
 class Slot(NamedTuple):

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
+
+from schemas.envelope import from_millis, to_millis
 
 SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
 DAY_MS = 24 * 3600 * 1000
 NEAR_MS = 3 * DAY_MS  # so long before a deadline those concerned are reminded
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def millis(moment: datetime) -> int:
-    """An aware time as whole milliseconds since 1970, rounded down."""
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
-def moment(ms: int) -> datetime:
-    """Milliseconds since 1970 as an aware UTC time."""
-    return _EPOCH + timedelta(milliseconds=ms)
 
 
 def day_over_ms(day: date) -> int:
     """When a day is over in the alliance: the first millisecond of the next one."""
-    return millis(datetime(day.year, day.month, day.day, tzinfo=SHANGHAI)) + DAY_MS
+    return to_millis(datetime(day.year, day.month, day.day, tzinfo=SHANGHAI)) + DAY_MS
 
 
 def day_of(ms: int) -> date:
     """The alliance's day of a moment."""
-    return moment(ms).astimezone(SHANGHAI).date()
+    return from_millis(ms).astimezone(SHANGHAI).date()
 
 
 def is_over(deadline_ms: int | None, now_ms: int) -> bool:

@@ -18,7 +18,7 @@ from typing import Final
 from hub.domain.flags import MESSAGES, Flag, FlagName, flag
 from hub.domain.life import Living
 from hub.domain.reasons import Outcome, Reason
-from hub.domain.times import NEAR_MS, moment
+from hub.domain.times import NEAR_MS
 from hub.errors import LedgerCorrupt
 from hub.ledger.head import Head, entry_hash
 from hub.ledger.state import (
@@ -38,6 +38,7 @@ from hub.ledger.state import (
     waits_for_version,
 )
 from schemas.codec import encode
+from schemas.envelope import from_millis
 from schemas.records import CaseFlagged, Change, Entry, Posting, Tick
 
 RULE_VERSION = 2
@@ -154,7 +155,7 @@ def _said_by_hub(event_id: str, event_type: str, subject: str, value: bytes, at_
     """Something of the hub's own. No member signed it; it moves no value."""
     return _Said(
         event_id, event_type, HUB, "", subject, value, hashlib.sha256(value).digest(), "", b"", "", 0, 0, at_ms,
-        moment(at_ms),
+        from_millis(at_ms),
     )  # fmt: skip
 
 
@@ -288,12 +289,12 @@ class _Group:
             case_id=case.id,
             state=case.state,
             next_actors=tuple(sorted(raised.actors)),
-            due_at=None if due is None else moment(due.due_ms),
+            due_at=None if due is None else from_millis(due.due_ms),
             cause_seq=cause_seq,
             cause_event_id=cause,
             message_en=en,
             message_zh=zh,
-            flagged_at=moment(at_ms),
+            flagged_at=from_millis(at_ms),
         )
         name = f"flag/{self.offset}/{len(self.written)}"
         said = _said_by_hub(name, record.EVENT, case.id, encode(record), at_ms)
@@ -344,7 +345,7 @@ class _Group:
             source_topic=said.source_topic,
             source_partition=said.source_partition,
             source_offset=said.source_offset,
-            published_at=moment(said.published_ms),
+            published_at=from_millis(said.published_ms),
             outcome=outcome.value,
             reason=None if isinstance(verdict, Applied) else verdict.reason.value,
             detail="" if isinstance(verdict, Applied) else verdict.detail[:DETAIL_CHARS],
@@ -353,7 +354,7 @@ class _Group:
             about_version=refused.version if refused else None,
             rule_version=RULE_VERSION,
             effective_at=said.effective_at,
-            ledger_at=moment(state.ledger_ms),
+            ledger_at=from_millis(state.ledger_ms),
             audience=tuple(sorted(effect.audience - {said.member})),
             postings=effect.postings,
             changes=_changes(effect.changes),
@@ -387,7 +388,7 @@ def _changes(things: Sequence[object]) -> tuple[Change, ...]:
     return tuple(
         Change(
             thing.KIND, thing.id, thing.state, tuple(sorted(thing.turn())),
-            None if (due_ms := thing.deadline_ms()) is None else moment(due_ms), thing.LIFE.closed(thing.state),
+            None if (due_ms := thing.deadline_ms()) is None else from_millis(due_ms), thing.LIFE.closed(thing.state),
         )
         for thing in things
         if isinstance(thing, Living)

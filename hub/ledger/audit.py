@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from hub.domain.credit import Recognition
 from hub.domain.lab import HOLDS_TIME, AccessRequest, Resource, Span, most_at_once
 from hub.domain.quantities import TOLERANCE_MILLI
-from hub.domain.times import moment
 from hub.ledger.apply import HUB
 from hub.ledger.posting import STOCKS
 from hub.ledger.state import State
+from schemas.envelope import from_millis
 from schemas.records import Entry, Posting
 from schemas.signing import Verifier
 
@@ -162,7 +162,10 @@ def _deadlines(state: State) -> Iterable[tuple[str, str]]:
         still = state.deadlines.get((alarm.kind, alarm.id)) == (alarm.due_ms, alarm.set_seq)
         seen = alarm.at_ms <= state.now_ms and alarm.set_seq < state.tick_seq
         if still and seen:
-            yield "I17", f"{alarm.kind} {alarm.id}: due at {moment(alarm.due_ms)}, nothing was said"
+            yield (
+                "I17",
+                f"{alarm.kind} {alarm.id}: due at {from_millis(alarm.due_ms)}, nothing was said",
+            )
 
 
 def _awards(state: State) -> Iterable[tuple[str, str]]:

@@ -13,13 +13,14 @@ from typing import Any
 
 from hub.domain.credit import Award, Recognition
 from hub.domain.quantities import credits_text
-from hub.domain.times import day_of, millis
+from hub.domain.times import day_of
 from hub.events.credit._weigh import Weighed, cited, facts_of, weighed
 from hub.ledger.state import Rejected, State
 from hub.recognition.builtin import default_rules
 from hub.recognition.evaluate import Ruling, evaluate
 from hub.recognition.ruleset import NEGATIVE, RuleSet
 from schemas.codec import decode
+from schemas.envelope import to_millis
 from schemas.records import CreditRecognitionDecided, Entry
 
 EVENT = CreditRecognitionDecided.EVENT
@@ -33,7 +34,7 @@ class Period:
     until: date | None = None
 
     def has(self, entry: Entry) -> bool:
-        day = day_of(millis(entry.ledger_at))
+        day = day_of(to_millis(entry.ledger_at))
         return (self.since is None or self.since <= day) and (
             self.until is None or day <= self.until
         )

@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from hub.domain.times import DAY_MS, moment
+from hub.domain.times import DAY_MS
 from hub.events import rules
 from hub.ledger.replay import Replay
 from hub.ledger.state import State
+from schemas.envelope import from_millis
 from tests.support.histories_catalogue import THEME_NAMES, step_of
 from tests.support.histories_twins import Twins
 from tests.support.histories_world import CODES
@@ -72,7 +73,7 @@ def proposed_twice(due_days: int) -> Ledger:
     ledger = Ledger()
     ledger.tick()
     ledger.enrolled(valid_until=None)
-    last_day = moment(ledger.at_ms + due_days * DAY_MS).date()
+    last_day = from_millis(ledger.at_ms + due_days * DAY_MS).date()
     facts = {"enrollment_id": "e1", "plan_id": "plan", "home": HOME, "host": HOST}
     proposal = facts | {"student_id": "student-of-e1", "decide_by": last_day}
     decision = facts | {"side": "host", "decision": "returned", "decides_hash": "content"}
@@ -85,5 +86,5 @@ def proposed_twice(due_days: int) -> Ledger:
 def test_a_deadline_that_was_lifted_and_set_again_rings_once() -> None:
     """An office that is reminded twice of one thing stops reading reminders."""
     ledger = proposed_twice(due_days=10)
-    rung = ledger.tick(moment(ledger.at_ms + 30 * DAY_MS))
+    rung = ledger.tick(from_millis(ledger.at_ms + 30 * DAY_MS))
     assert [entry.flags for entry in rung] == [("deadline_near",), ("deadline_over",)]

@@ -8,10 +8,10 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from hub.domain.times import moment
 from hub.ledger.audit import Audit
 from schemas import records as r
 from schemas.codec import decode
+from schemas.envelope import from_millis
 from tests.support import oracle_agreement, oracle_lab, oracle_study, oracle_teaching
 from tests.support.histories_catalogue import THEMES, Speaker
 from tests.support.histories_world import CODES, SPANS, Step
@@ -63,7 +63,9 @@ class Twins:
         self._agree(self.oracle.hear(record, self.ledger.at_ms), record)
 
     def tick(self, seconds: int, parked_after_s: int) -> None:
-        self.ledger.tick(moment(self.ledger.at_ms) + timedelta(seconds=seconds), parked_after_s)
+        self.ledger.tick(
+            from_millis(self.ledger.at_ms) + timedelta(seconds=seconds), parked_after_s
+        )
         self._agree(self.oracle.tick(self.ledger.at_ms, parked_after_s), None)
 
     def _repeat(self, step: Step) -> None:

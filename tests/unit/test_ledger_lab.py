@@ -13,7 +13,7 @@ from hub.domain.lab import ACCESS, RESOURCE, USAGE, AccessRequest, Calendar, Res
 from hub.domain.practice import Placement
 from hub.domain.quantities import MINUTE
 from hub.domain.reasons import Reason
-from hub.domain.times import SHANGHAI, millis
+from hub.domain.times import SHANGHAI
 from hub.events import Names, event_rules, sentence
 from hub.ledger.audit import Audit
 from hub.ledger.posting import (
@@ -23,6 +23,7 @@ from hub.ledger.posting import (
     usage_account,
 )
 from schemas import records as r
+from schemas.envelope import to_millis
 from tests.support.ledger import (
     FOURTH,
     HOME,
@@ -451,7 +452,7 @@ def test_a_request_under_a_placement_waits_for_it_and_needs_it_open(state: str, 
     assert_waits(ask(ledger, "r0", placement_id="s1"), "UNKNOWN_REFERENCE", "placement s1")
     placement = Placement(
         placement_id="s1", home=HOME, host=HOST, students=("student",), guides=(HOME,), state=state,
-        year="2026-2027", agreement_id=None, ends_ms=millis(at(0)),
+        year="2026-2027", agreement_id=None, ends_ms=to_millis(at(0)),
     )  # fmt: skip
     ledger.state.things["placement"] = {"s1": placement}
     entry = ask(ledger, placement_id="s1")
@@ -665,7 +666,7 @@ def test_the_owner_may_give_a_narrower_slot() -> None:
     ledger = reached("requested")
     entry = ledger.applied(answer(ledger, "approved", start=at(9, 30), end=at(10)))
     assert postings(entry) == [("pend", 30)]
-    assert ledger.find(AccessRequest, "r1").span == Span(millis(at(9, 30)), millis(at(10)))
+    assert ledger.find(AccessRequest, "r1").span == Span(to_millis(at(9, 30)), to_millis(at(10)))
     booked("r2", ledger, home=OTHER, start=at(10), end=at(11))
     assert postings(ledger.applied(answer(ledger, "cancelled"))) == [("void", 30)]
     assert slots(ledger) == ["r2"]

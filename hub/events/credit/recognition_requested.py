@@ -7,12 +7,13 @@ from dataclasses import replace
 from hub.domain.credit import RECOGNITION, Award, Recognition
 from hub.domain.flags import FlagName, flag
 from hub.domain.reasons import Reason
-from hub.domain.times import DAY_MS, day_of, day_over_ms, is_over, moment
+from hub.domain.times import DAY_MS, day_of, day_over_ms, is_over
 from hub.events import Names, Sentence
 from hub.events._rules import own_rules
 from hub.events.credit._common import reserve
 from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
 from hub.recognition.registered import RegisteredRules
+from schemas.envelope import from_millis
 from schemas.records import CreditRecognitionRequested, Posting
 
 LIFE = RECOGNITION
@@ -104,7 +105,7 @@ def _refusal(event: CreditRecognitionRequested, award: Award, view: View) -> Rej
     if award.state == "expired":
         return Rejected(
             Reason.DEADLINE_PASSED,
-            f"award {award.award_id} expired at {moment(award.due_ms or 0)}: nobody asked for its recognition in time; leave it out",
+            f"award {award.award_id} expired at {from_millis(award.due_ms or 0)}: nobody asked for its recognition in time; leave it out",
             about=award,
         )
     if award.state == "revoked" or not award.passed:

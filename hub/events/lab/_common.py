@@ -7,9 +7,10 @@ from typing import Protocol
 
 from hub.domain.lab import AccessRequest, Resource, Span
 from hub.domain.reasons import Reason
-from hub.domain.times import SHANGHAI, moment
+from hub.domain.times import SHANGHAI
 from hub.ledger.posting import Book
 from hub.ledger.state import Rejected, View, Waiting, waits_for_thing
+from schemas.envelope import from_millis
 from schemas.records import Posting
 
 _LATEST = datetime(9999, 12, 31, tzinfo=UTC)  # later moments have no date in Shanghai
@@ -109,7 +110,7 @@ def void_minutes(book: Book, request_id: str) -> tuple[Posting, ...]:
 
 def in_words(span: Span) -> str:
     """A span in the alliance's time, to the minute."""
-    return f"from {local(moment(span.start_ms))} to {local(moment(span.end_ms))}"
+    return f"from {local(from_millis(span.start_ms))} to {local(from_millis(span.end_ms))}"
 
 
 def local(at: datetime) -> str:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from hub.domain.lab import ACCESS, AccessRequest, Resource, Span
 from hub.domain.quantities import MINUTE
 from hub.domain.reasons import Reason
-from hub.domain.times import millis
 from hub.events import Names, Sentence
 from hub.events.lab._common import (
     in_words,
@@ -22,6 +21,7 @@ from hub.events.lab._common import (
 from hub.events.lab._slots import minutes_that_day, rebooked, running
 from hub.ledger.posting import instrument_account, pend, usage_account
 from hub.ledger.state import Applied, Rejected, Verdict, View
+from schemas.envelope import to_millis
 from schemas.records import LabAccessDecided
 
 LIFE = ACCESS
@@ -114,8 +114,8 @@ def _after(request: AccessRequest, step: str) -> AccessRequest:
 def _approve(event: LabAccessDecided, request: AccessRequest, view: View) -> Verdict:
     """The request becomes a booking, unless there is no room at some moment; the one it replaces makes room for it."""
     span = Span(
-        request.span.start_ms if event.start is None else millis(event.start),
-        request.span.end_ms if event.end is None else millis(event.end),
+        request.span.start_ms if event.start is None else to_millis(event.start),
+        request.span.end_ms if event.end is None else to_millis(event.end),
     )
     if not request.span.start_ms <= span.start_ms < span.end_ms <= request.span.end_ms:
         return Rejected(

@@ -11,7 +11,7 @@ from hub.domain.lab import ACCESS, AccessRequest, Resource, Span
 from hub.domain.practice import Placement
 from hub.domain.project import Project
 from hub.domain.reasons import Reason
-from hub.domain.times import DAY_MS, is_over, millis, moment
+from hub.domain.times import DAY_MS, is_over
 from hub.events import Names, Sentence, title
 from hub.events.lab._common import (
     known_resource,
@@ -20,6 +20,7 @@ from hub.events.lab._common import (
     out_of_service,
 )
 from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from schemas.envelope import from_millis, to_millis
 from schemas.records import LabAccessRequested
 
 LIFE = ACCESS
@@ -53,7 +54,7 @@ def decide(event: LabAccessRequested, view: View) -> Verdict:
     resource = known_resource(event, view)
     if not isinstance(resource, Resource):
         return resource
-    span = Span(millis(event.start), millis(event.end))
+    span = Span(to_millis(event.start), to_millis(event.end))
     refusal = (
         _fault(event)
         or not_operational(resource)
@@ -70,7 +71,7 @@ def decide(event: LabAccessRequested, view: View) -> Verdict:
         return refusal
     request = AccessRequest(
         event.request_id, event.resource_id, event.home, event.owner, span, "requested",
-        span.start_ms if event.decide_by is None else min(millis(event.decide_by), span.start_ms),
+        span.start_ms if event.decide_by is None else min(to_millis(event.decide_by), span.start_ms),
         event.replaces_request_id,
     )  # fmt: skip
     return Applied(changes=(request,), audience=frozenset({event.owner}))
@@ -98,10 +99,10 @@ def _late(event: LabAccessRequested, view: View) -> Rejected | None:
     if event.decide_by is not None:
         ends.append(("decide_by", event.decide_by))
     for name, at in ends:
-        if is_over(millis(at), view.now_ms):
+        if is_over(to_millis(at), view.now_ms):
             return Rejected(
                 Reason.DEADLINE_PASSED,
-                f"{name} is {local(at)}, the ledger's clock shows {local(moment(view.now_ms))}; ask for a later time",
+                f"{name} is {local(at)}, the ledger's clock shows {local(from_millis(view.now_ms))}; ask for a later time",
             )
     return None
 

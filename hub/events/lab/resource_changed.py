@@ -5,9 +5,9 @@ from __future__ import annotations
 from hub.domain.lab import RESOURCE, Policy, Resource, Span
 from hub.domain.life import START
 from hub.domain.reasons import Reason
-from hub.domain.times import millis
 from hub.events import Names, Sentence, title
 from hub.ledger.state import Applied, Rejected, Verdict, View
+from schemas.envelope import to_millis
 from schemas.records import LabResourceChanged
 
 LIFE = RESOURCE
@@ -35,7 +35,7 @@ def decide(event: LabResourceChanged, view: View) -> Verdict:
         Policy(
             policy.min_minutes, policy.max_minutes, policy.horizon_days, policy.minutes_per_day, policy.qualification
         ),
-        tuple(Span(millis(outage.start), millis(outage.end)) for outage in event.outages),
+        tuple(Span(to_millis(outage.start), to_millis(outage.end)) for outage in event.outages),
     )  # fmt: skip
     return Applied(changes=(resource,), audience=view.members)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from hub.domain.lab import USAGE, AccessRequest, Resource, Span, Usage
 from hub.domain.quantities import CNY, MINUTE, credits_text, milli
 from hub.domain.reasons import Reason
-from hub.domain.times import millis, minutes
+from hub.domain.times import minutes
 from hub.events import Names, Sentence
 from hub.events.lab._common import (
     in_words,
@@ -27,6 +27,7 @@ from hub.ledger.posting import (
     usage_account,
 )
 from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from schemas.envelope import to_millis
 from schemas.records import LabUsageRecorded, Posting
 
 LIFE = USAGE
@@ -94,7 +95,7 @@ def _stated(event: LabUsageRecorded) -> Usage:
     asked = charge is not None and not event.waived and charge.amount > 0
     return Usage(
         event.usage_id, event.resource_id, event.owner, event.home, event.request_id,
-        Span(millis(event.start), millis(event.end)),
+        Span(to_millis(event.start), to_millis(event.end)),
         (charge.unit.lower(), milli(charge.amount)) if charge is not None and asked else None,
         event.supersedes_usage_id, "validated" if event.validated else "recorded",
     )  # fmt: skip
