@@ -8,7 +8,7 @@ from hub.domain.agreement import Agreement, years
 from hub.domain.quantities import PLACE
 from hub.domain.reasons import Reason
 from hub.ledger.posting import Book, filled_account, pend, quota_account
-from hub.ledger.state import Rejected, View, Waiting, waits_for_thing
+from hub.ledger.state import Rejected, View, Waiting, waits_until_known
 from schemas.records import Posting
 
 
@@ -34,9 +34,9 @@ def covered(view: View, use: Use) -> Rejected | Waiting | None:
         return None
     agreement = view.find(Agreement, use.agreement_id)
     if agreement is None:
-        return Waiting(
-            waits_for_thing(Agreement.KIND, use.agreement_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Agreement,
+            use.agreement_id,
             f"agreement {use.agreement_id} is not known yet; it waits for agreement.changed",
         )
     parties = {use.sender, use.receiver} <= set(agreement.parties)

@@ -147,6 +147,11 @@ def waits_for_thing(kind: str, thing_id: str) -> WaitKey:
     return ("thing", kind, thing_id)
 
 
+def waits_until_known(kind: type[Thing], thing_id: str, detail: str) -> Waiting:
+    """An event that refers to a thing that does not exist yet; `detail` says whose event it waits for."""
+    return Waiting(waits_for_thing(kind.KIND, thing_id), Reason.UNKNOWN_REFERENCE, detail)
+
+
 def waits_for_version(domain: str, subject: str, member: str, version: int) -> WaitKey:
     """The key of an event that waits for an earlier statement of the same member about the same subject."""
     return ("version", domain, subject, member, str(version))

@@ -12,7 +12,7 @@ from hub.domain.reasons import Reason
 from hub.events import Names, Sentence
 from hub.events._rules import register
 from hub.ledger.posting import grant_account, move, quota_account
-from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from hub.ledger.state import Applied, Rejected, Verdict, View, waits_until_known
 from hub.recognition.registered import RegisteredRules
 from schemas.records import AgreementChanged, Posting
 
@@ -45,9 +45,9 @@ def decide(event: AgreementChanged, view: View) -> Verdict:
     if event.step == "proposed":
         return _propose(event, known)
     if known is None:
-        return Waiting(
-            waits_for_thing(Agreement.KIND, event.agreement_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Agreement,
+            event.agreement_id,
             f"agreement {event.agreement_id} is not known yet; it waits for the proposal of another party",
         )
     if set(known.parties) != set(event.parties):

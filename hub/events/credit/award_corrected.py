@@ -10,7 +10,7 @@ from hub.domain.quantities import credit_milli, credits_text
 from hub.domain.reasons import Reason
 from hub.events import Names, Sentence
 from hub.events.credit._common import reserve
-from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from hub.ledger.state import Applied, Rejected, Verdict, View, waits_until_known
 from schemas.records import CreditAwardCorrected
 
 LIFE = AWARD
@@ -28,9 +28,9 @@ def decide(event: CreditAwardCorrected, view: View) -> Verdict:
     """Void what is still pending of the old award and reserve the new amount; never edit, never re-decide."""
     award = view.find(Award, event.award_id)
     if award is None:
-        return Waiting(
-            waits_for_thing(Award.KIND, event.award_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Award,
+            event.award_id,
             f"award {event.award_id} is not known yet; it waits for credit.awarded of {event.host}",
         )
     if (award.student_id, award.home, award.host) != (event.student_id, event.home, event.host):

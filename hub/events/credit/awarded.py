@@ -14,7 +14,7 @@ from hub.domain.times import DAY_MS
 from hub.events import Names, Sentence, title
 from hub.events._rules import own_rules
 from hub.events.credit._common import reserve
-from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_until_known
 from schemas.records import CreditAwarded
 
 LIFE = AWARD
@@ -84,9 +84,9 @@ def _enrollment(
 ) -> Enrollment | Rejected | Waiting:
     case = view.find(Enrollment, enrollment_id)
     if case is None:
-        return Waiting(
-            waits_for_thing(Enrollment.KIND, enrollment_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Enrollment,
+            enrollment_id,
             f"enrollment {enrollment_id} is not known yet; it waits for enrollment.requested of {event.home}",
         )
     if (case.student_id, case.home, case.host) != (event.student_id, event.home, event.host):
@@ -109,9 +109,9 @@ def _placement(
 ) -> Placement | Rejected | Waiting:
     case = view.find(Placement, placement_id)
     if case is None:
-        return Waiting(
-            waits_for_thing(Placement.KIND, placement_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Placement,
+            placement_id,
             f"placement {placement_id} is not known yet; it waits for practice.placement-changed of {event.host}",
         )
     if (case.home, case.host) != (event.home, event.host) or event.student_id not in case.students:

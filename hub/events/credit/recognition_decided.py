@@ -10,7 +10,7 @@ from hub.domain.reasons import Reason
 from hub.events import Names, Sentence
 from hub.events.credit._weigh import against_rules, credit_cap, weighed
 from hub.ledger.posting import conversion_account, move, student_account
-from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from hub.ledger.state import Applied, Rejected, Verdict, View, waits_until_known
 from schemas.records import CreditRecognitionDecided, Posting, RecognitionMapping
 
 LIFE = RECOGNITION
@@ -38,9 +38,9 @@ def decide(event: CreditRecognitionDecided, view: View) -> Verdict:
     """
     case = view.find(Recognition, event.recognition_id)
     if case is None:
-        return Waiting(
-            waits_for_thing(Recognition.KIND, event.recognition_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Recognition,
+            event.recognition_id,
             f"recognition case {event.recognition_id} is not known yet; it waits for credit.recognition-requested",
         )
     refusal = _refusal(event, case)

@@ -11,7 +11,7 @@ from hub.domain.times import DAY_MS, day_of, day_over_ms, is_over
 from hub.events import Names, Sentence
 from hub.events._rules import own_rules
 from hub.events.credit._common import reserve
-from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from hub.ledger.state import Applied, Rejected, Verdict, View, waits_until_known
 from hub.recognition.registered import RegisteredRules
 from schemas.envelope import from_millis
 from schemas.records import CreditRecognitionRequested, Posting
@@ -57,9 +57,9 @@ def decide(event: CreditRecognitionRequested, view: View) -> Verdict:
     for award_id in event.award_ids:
         award = view.find(Award, award_id)
         if award is None:
-            return Waiting(
-                waits_for_thing(Award.KIND, award_id),
-                Reason.UNKNOWN_REFERENCE,
+            return waits_until_known(
+                Award,
+                award_id,
                 f"award {award_id} is not known yet; the case waits for credit.awarded",
             )
         refusal = _refusal(event, award, view)

@@ -10,7 +10,7 @@ from hub.domain.quantities import SEAT
 from hub.domain.reasons import Reason
 from hub.events._agreements import Use, settle_places
 from hub.ledger.posting import Book
-from hub.ledger.state import Rejected, View, Waiting, waits_for_thing
+from hub.ledger.state import Rejected, View, Waiting, waits_until_known
 from schemas.records import Posting
 
 
@@ -31,9 +31,9 @@ def known_case(event: AboutEnrollment, view: View) -> Enrollment | Rejected | Wa
     """The enrollment the event is about, or why there is none."""
     case = view.find(Enrollment, event.enrollment_id)
     if case is None:
-        return Waiting(
-            waits_for_thing(Enrollment.KIND, event.enrollment_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Enrollment,
+            event.enrollment_id,
             f"enrollment {event.enrollment_id} is not known yet; it waits for enrollment.requested of {event.home}",
         )
     named = (event.home, event.host, event.offering_id)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hub.domain.plan import PLAN, Plan
 from hub.domain.reasons import Reason
 from hub.events import Names, Sentence, title
-from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from hub.ledger.state import Applied, Rejected, Verdict, View, waits_until_known
 from schemas.records import EnrollmentPlanDecided
 
 LIFE = PLAN
@@ -31,9 +31,9 @@ def decide(event: EnrollmentPlanDecided, view: View) -> Verdict:
     """
     plan = view.find(Plan, event.enrollment_id)
     if plan is None:
-        return Waiting(
-            waits_for_thing(Plan.KIND, event.enrollment_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Plan,
+            event.enrollment_id,
             f"enrollment {event.enrollment_id} has no plan yet; it waits for enrollment.plan-proposed of {event.home}",
         )
     refusal = _not_asked(event, plan) or _not_open(event, plan)

@@ -12,7 +12,7 @@ from hub.domain.quantities import CreditAmount, credit_milli, credits_text
 from hub.domain.reasons import Reason
 from hub.domain.times import day_of, day_over_ms, is_over
 from hub.events import Names, Sentence, title
-from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from hub.ledger.state import Applied, Rejected, Verdict, View, waits_until_known
 from schemas.records import EnrollmentPlanProposed
 
 LIFE = PLAN
@@ -37,9 +37,9 @@ def decide(event: EnrollmentPlanProposed, view: View) -> Verdict:
     """
     case = view.find(Enrollment, event.enrollment_id)
     if case is None:
-        return Waiting(
-            waits_for_thing(Enrollment.KIND, event.enrollment_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Enrollment,
+            event.enrollment_id,
             f"enrollment {event.enrollment_id} is not known yet; it waits for enrollment.requested of {event.home}",
         )
     plan = view.find(Plan, event.enrollment_id)

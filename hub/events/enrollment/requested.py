@@ -12,7 +12,7 @@ from hub.domain.times import day_of, day_over_ms, is_over
 from hub.events import Names, Sentence
 from hub.events._agreements import covered
 from hub.events.enrollment._common import under_agreement
-from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from hub.ledger.state import Applied, Rejected, Verdict, View, waits_until_known
 from schemas.records import EnrollmentRequested
 
 LIFE = ENROLLMENT
@@ -47,9 +47,9 @@ def decide(event: EnrollmentRequested, view: View) -> Verdict:
         )
     offering = view.find(Offering, event.offering_id)
     if offering is None:
-        return Waiting(
-            waits_for_thing(Offering.KIND, event.offering_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Offering,
+            event.offering_id,
             f"offering {event.offering_id} is not known yet; it waits for offering.changed of {event.host}",
         )
     if offering.host != event.host:

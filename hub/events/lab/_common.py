@@ -9,7 +9,7 @@ from hub.domain.lab import AccessRequest, Resource, Span
 from hub.domain.reasons import Reason
 from hub.domain.times import SHANGHAI
 from hub.ledger.posting import Book
-from hub.ledger.state import Rejected, View, Waiting, waits_for_thing
+from hub.ledger.state import Rejected, View, Waiting, waits_until_known
 from schemas.envelope import from_millis
 from schemas.records import Posting
 
@@ -36,9 +36,9 @@ def known_resource(event: AboutResource, view: View) -> Resource | Rejected | Wa
     """The resource the event is about, or why there is none."""
     resource = view.find(Resource, event.resource_id)
     if resource is None:
-        return Waiting(
-            waits_for_thing(Resource.KIND, event.resource_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Resource,
+            event.resource_id,
             f"resource {event.resource_id} is not known yet; it waits for lab.resource-changed of {event.owner}",
         )
     if resource.owner != event.owner:
@@ -56,9 +56,9 @@ def known_request(
     """The request the event is about, or why there is none."""
     request = view.find(AccessRequest, request_id)
     if request is None:
-        return Waiting(
-            waits_for_thing(AccessRequest.KIND, request_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            AccessRequest,
+            request_id,
             f"request {request_id} is not known yet; it waits for lab.access-requested of {event.home}",
         )
     named = (event.resource_id, event.home, event.owner)

@@ -26,7 +26,7 @@ from hub.ledger.posting import (
     reverse,
     usage_account,
 )
-from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from hub.ledger.state import Applied, Rejected, Verdict, View, waits_until_known
 from schemas.envelope import to_millis
 from schemas.records import LabUsageRecorded, Posting
 
@@ -123,9 +123,9 @@ def _supersede(old_id: str, stated: Usage, view: View) -> Verdict:
     """Take back what the old record moved, move what the new one says."""
     old = view.find(Usage, old_id)
     if old is None:
-        return Waiting(
-            waits_for_thing(Usage.KIND, old_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Usage,
+            old_id,
             f"usage {old_id} is not known yet; it waits for lab.usage-recorded of {stated.owner}",
         )
     if (old.resource_id, old.home) != (stated.resource_id, stated.home):

@@ -13,7 +13,7 @@ from hub.domain.reasons import Reason
 from hub.domain.times import academic_year, day_over_ms
 from hub.events import Names, Sentence, title
 from hub.events._agreements import Use, covered, settle_places, take_places
-from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_until_known
 from schemas.records import Posting, PracticePlacementChanged
 
 LIFE = PLACEMENT
@@ -144,9 +144,9 @@ def _project(event: PracticePlacementChanged, view: View) -> Rejected | Waiting 
         return None
     project = view.find(Project, event.project_id)
     if project is None:
-        return Waiting(
-            waits_for_thing(Project.KIND, event.project_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Project,
+            event.project_id,
             f"project {event.project_id} is not known yet; it waits for project.changed of its lead",
         )
     if project.state in ("funded", "active") and {event.home, event.host} <= set(project.members):
@@ -165,9 +165,9 @@ def _resource(event: PracticePlacementChanged, view: View) -> Rejected | Waiting
         return None
     resource = view.find(Resource, event.resource_id)
     if resource is None:
-        return Waiting(
-            waits_for_thing(Resource.KIND, event.resource_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Resource,
+            event.resource_id,
             f"resource {event.resource_id} is not known yet; it waits for lab.resource-changed of its owner",
         )
     if resource.state == "operational":
@@ -185,9 +185,9 @@ def _named(
 ) -> Placement | Rejected | Waiting:
     """The placement the event is about, or why there is none."""
     if known is None:
-        return Waiting(
-            waits_for_thing(Placement.KIND, event.placement_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Placement,
+            event.placement_id,
             f"placement {event.placement_id} is not known yet; it waits for the proposal of {event.host}",
         )
     if (event.home, event.host) != (known.home, known.host):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hub.domain.project import PARTICIPANT, Participant, Project, participant_id
 from hub.domain.reasons import Reason
 from hub.events import Names, Sentence
-from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from hub.ledger.state import Applied, Rejected, Verdict, View, waits_until_known
 from schemas.records import ProjectMemberChanged
 
 LIFE = PARTICIPANT
@@ -17,9 +17,9 @@ def decide(event: ProjectMemberChanged, view: View) -> Verdict:
     """Keep who takes part, stated by the member that employs the person. All partners are told."""
     project = view.find(Project, event.project_id)
     if project is None:
-        return Waiting(
-            waits_for_thing(Project.KIND, event.project_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Project,
+            event.project_id,
             f"project {event.project_id} is not known yet; it waits for project.changed of its lead",
         )
     if event.employer not in project.members:

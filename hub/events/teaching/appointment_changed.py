@@ -22,7 +22,7 @@ from hub.events.teaching._common import (
     walk,
 )
 from hub.ledger.posting import hours_account, move, workload_account
-from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_until_known
 from schemas.records import Posting, TeachingAppointmentChanged
 
 LIFE = APPOINTMENT
@@ -92,9 +92,9 @@ def _no_offering(event: TeachingAppointmentChanged, view: View) -> Rejected | Wa
         return None
     offering = view.find(Offering, event.offering_id)
     if offering is None:
-        return Waiting(
-            waits_for_thing(Offering.KIND, event.offering_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Offering,
+            event.offering_id,
             f"offering {event.offering_id} is not known yet; it waits for offering.changed of {event.host}",
         )
     if offering.host != event.host:
@@ -111,9 +111,9 @@ def _go_on(event: TeachingAppointmentChanged, view: View) -> Verdict:
     what, step = _what(event), event.step
     known = view.find(Appointment, event.appointment_id)
     if known is None:
-        return Waiting(
-            waits_for_thing(Appointment.KIND, event.appointment_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Appointment,
+            event.appointment_id,
             f"{what} is not known yet; it waits for the proposal of {event.home} or {event.host}",
         )
     named = (event.staff_id, event.home, event.host)

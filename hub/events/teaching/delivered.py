@@ -20,7 +20,7 @@ from hub.events.teaching._common import (
     walk,
 )
 from hub.ledger.posting import Book, hours_account, lent_account, pend, taught_account
-from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from hub.ledger.state import Applied, Rejected, Verdict, View, waits_until_known
 from schemas.records import Posting, TeachingDelivered
 
 LIFE = DELIVERY
@@ -48,9 +48,9 @@ def decide(event: TeachingDelivered, view: View) -> Verdict:
         return refusal
     appointment = view.find(Appointment, event.appointment_id)
     if appointment is None:
-        return Waiting(
-            waits_for_thing(Appointment.KIND, event.appointment_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Appointment,
+            event.appointment_id,
             f"appointment {event.appointment_id} is not known yet; it waits for teaching.appointment-changed",
         )
     named = (event.staff_id, event.home, event.host)
@@ -129,9 +129,9 @@ def _go_on(event: TeachingDelivered, view: View) -> Verdict:
     what = _what(event)
     known = view.find(Delivery, event.delivery_id)
     if known is None:
-        return Waiting(
-            waits_for_thing(Delivery.KIND, event.delivery_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Delivery,
+            event.delivery_id,
             f"{what} is not known yet; it waits for the report of {event.host}",
         )
     if known.appointment_id != event.appointment_id:

@@ -20,7 +20,7 @@ from hub.events.teaching._common import (
     walk,
 )
 from hub.ledger.posting import borrowed_account, move, seconded_account
-from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from hub.ledger.state import Applied, Rejected, Verdict, View, waits_until_known
 from schemas.records import Posting, TeachingSecondmentChanged
 
 LIFE = SECONDMENT
@@ -81,9 +81,9 @@ def _go_on(event: TeachingSecondmentChanged, view: View) -> Verdict:
     what = _what(event)
     known = view.find(Secondment, event.secondment_id)
     if known is None:
-        return Waiting(
-            waits_for_thing(Secondment.KIND, event.secondment_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Secondment,
+            event.secondment_id,
             f"{what} is not known yet; it waits for the proposal of {event.lender}",
         )
     named = (event.staff_id, event.lender, event.borrower)

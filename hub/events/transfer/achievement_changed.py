@@ -11,7 +11,7 @@ from hub.domain.reasons import Reason
 from hub.domain.transfer import ACHIEVEMENT, UNDER_CONTRACT, Achievement, Share
 from hub.events import Names, Sentence, title
 from hub.ledger.posting import income_account, move, proceeds_account
-from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_for_thing
+from hub.ledger.state import Applied, Rejected, Verdict, View, Waiting, waits_until_known
 from schemas.records import OwnershipShare, Posting, TransferAchievementChanged
 
 LIFE = ACHIEVEMENT
@@ -136,9 +136,9 @@ def _wrong_project(event: TransferAchievementChanged, view: View) -> Rejected | 
         return None
     project = view.find(Project, event.project_id)
     if project is None:
-        return Waiting(
-            waits_for_thing(Project.KIND, event.project_id),
-            Reason.UNKNOWN_REFERENCE,
+        return waits_until_known(
+            Project,
+            event.project_id,
             f"project {event.project_id} is not known yet; it waits for project.changed of its lead",
         )
     if event.owner not in project.members:
