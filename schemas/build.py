@@ -24,8 +24,8 @@ _LOGICAL = {"decimal": "Decimal", "date": "date", "timestamp-millis": "datetime"
 
 _HEAD = '''"""Typed records of every schema. Written by `python -m schemas build`; edit the `.avsc` files instead.
 
-Each class reads and writes the values fastavro uses: `from_avro` and `to_avro`. Decimals are `Decimal`, dates `date`,
-times aware UTC `datetime`, arrays tuples.
+Each class comes from and goes into a dictionary of Avro values: `from_avro` and `to_avro`. Decimals are `Decimal`, dates
+`date`, times aware UTC `datetime`, arrays tuples. `schemas.codec` reads and writes their bytes without it.
 """
 
 from __future__ import annotations

@@ -17,8 +17,6 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, TypeAlias
 
-import fastavro.schema
-
 Avro: TypeAlias = dict[str, Any]
 
 HUB_KIND = "hub"
@@ -229,14 +227,3 @@ def example(schema: Schema) -> Any:
 def prose(schema: Schema) -> str:
     """The paragraph for people, Markdown, from the event's folder."""
     return (_package() / schema.folder / "README.md").read_text(encoding="utf-8")
-
-
-@cache
-def parsed(full_name: str, version: int) -> Any:
-    """The schema as fastavro wants it."""
-    for schema in catalogue().by_id.values():
-        if (schema.full_name, schema.version) == (full_name, version):
-            return fastavro.schema.parse_schema(schema.avro)
-    raise CatalogueError(
-        f"no schema {full_name} version {version} in this installation; upgrade it"
-    )

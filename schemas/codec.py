@@ -1,44 +1,31 @@
 """Records to bytes and back: Avro in Confluent's wire format (a zero byte, the schema id in four bytes, the record).
 
 Owns framing and the two ways reading can fail. The bytes are what a member signs, so they are made once and carried
-verbatim; nothing here encodes a received event again.
+verbatim; nothing here encodes a received event again. `schemas.avro_plain` does the Avro.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import struct
-from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any
 
-import fastavro
-from fastavro.read import LOGICAL_READERS, SchemaResolutionError
-from fastavro.write import LOGICAL_WRITERS
-
-from schemas.catalogue import Schema, catalogue, parsed
+from schemas import records
+from schemas.avro_plain import BROKEN, UNFIT, Read, Write, misfit, named_types, reader, writer
+from schemas.catalogue import Schema, catalogue
 from schemas.records import BY_NAME, Record
 
 _FRAME = struct.Struct(">bI")  # Confluent wire format: magic byte 0, schema id big-endian
+FRAME_BYTES = _FRAME.size
 _BITS = {"int": 32, "long": 64}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-_BROKEN = (
-    SchemaResolutionError,
-    EOFError,
-    ValueError,
-    IndexError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-    InvalidOperation,
-    struct.error,
-)
+
+# By frame and by event: a function is made when the first record of its schema comes by.
+_readers: dict[bytes, tuple[Schema, Read]] = {}
+_writers: dict[str, Write] = {}
 
 
 class Unreadable(Exception):
@@ -56,153 +43,62 @@ class UnknownSchema(Unreadable):
         self.schema_id = schema_id
 
 
-def _read_decimal(
-    data: bytes, writer: dict[str, Any] | None, _reader: dict[str, Any] | None = None
-) -> Decimal:
-    """An amount exactly as written. fastavro rounds what has too many digits, and takes minutes over a long one."""
-    if writer is None:
-        raise TypeError("decimal without its schema")
-    unscaled = int.from_bytes(data, "big", signed=True)
-    if abs(unscaled) >= 10 ** writer["precision"]:
-        raise ValueError(f"decimal of {len(data)} bytes has more than {writer['precision']} digits")
-    return Decimal(unscaled).scaleb(-writer["scale"])
-
-
-def _write_time(moment: object, _schema: object) -> int:
-    """Whole milliseconds since 1970. fastavro would take a time without a zone for the local one."""
-    if not isinstance(moment, datetime) or moment.tzinfo is None:
-        raise ValueError(f"{moment!r} is not a time with a zone; use datetime.now(UTC)")
-    return (moment - _EPOCH) // _MILLISECOND
-
-
-# fastavro keeps these tables per process; nothing else here uses it.
-LOGICAL_READERS["bytes-decimal"] = _read_decimal
-LOGICAL_WRITERS["long-timestamp-millis"] = _write_time
-
-
-_Check: TypeAlias = Callable[[Any], None]
-
-
-def _range_check(kind: Any, names: Mapping[str, Any]) -> _Check | None:
-    """A check that every int of a value has 32 bits (fastavro reads and writes longer ones), or None without ints."""
-    if isinstance(kind, str) and kind in names:
-        kind = names[kind]
-    if isinstance(kind, list):
-        return _optional(_range_check(next(item for item in kind if item != "null"), names))
-    if kind == "int":
-        return _check_int
-    if not isinstance(kind, dict) or "logicalType" in kind:
-        return None
-    if kind["type"] == "record":
-        found = [(field["name"], _range_check(field["type"], names)) for field in kind["fields"]]
-        return _fields([(name, check) for name, check in found if check is not None])
-    if kind["type"] == "array":
-        return _items(_range_check(kind["items"], names))
-    return None
-
-
-def _check_int(value: int) -> None:
-    if not -(2**31) <= value < 2**31:
-        raise ValueError(f"{value} does not fit the 32 bits of an int")
-
-
-def _optional(check: _Check | None) -> _Check | None:
-    return check and (lambda value: None if value is None else check(value))
-
-
-def _fields(checks: list[tuple[str, _Check]]) -> _Check | None:
-    def check_fields(values: Mapping[str, Any]) -> None:
-        for name, check in checks:
-            check(values[name])
-
-    return check_fields if checks else None
-
-
-def _items(check: _Check | None) -> _Check | None:
-    def check_items(values: list[Any]) -> None:
-        if check is not None:
-            for value in values:
-                check(value)
-
-    return check and check_items
-
-
-def _check(schema: Schema) -> _Check:
-    names = _named(schema.full_name, schema.version)
-    return _range_check(schema.avro, names) or (lambda _: None)
-
-
-@cache
-def _writer(event: str) -> tuple[bytes, Any, _Check]:
-    known = catalogue()
-    schema = known.newest[event]
-    check = _check(schema)
-    frame = _FRAME.pack(0, known.schema_id(schema))
-    return frame, parsed(schema.full_name, schema.version), check
-
-
-@cache
-def _reader(schema_id: int) -> tuple[Schema, Any, Any | None, type[Record], _Check] | None:
-    known = catalogue()
-    schema = known.by_id.get(schema_id)
-    if schema is None:
-        return None
-    newest = known.newest[schema.event]
-    target = None if newest is schema else parsed(newest.full_name, newest.version)
-    check = _check(newest)
-    writer = parsed(schema.full_name, schema.version)
-    return schema, writer, target, BY_NAME[newest.full_name], check
-
-
 def encode(record: Record) -> bytes:
     """The record, framed, under the newest schema of its type.
 
-    Raises `ValueError` or `TypeError` when a field does not fit its schema.
+    Raises `ValueError` or `TypeError` naming the field that does not fit its schema.
     """
-    frame, schema, check = _writer(record.EVENT)
-    values = record.to_avro()
-    out = io.BytesIO()
-    out.write(frame)
-    fastavro.schemaless_writer(out, schema, values)
-    check(values)
-    return out.getvalue()
+    write = _writers.get(record.EVENT) or _made_writer(record.EVENT)
+    try:
+        return write(record)
+    except UNFIT as error:
+        said = misfit(catalogue().newest[record.EVENT].avro, record, record.EVENT) or str(error)
+        if isinstance(error, (TypeError, AttributeError)):
+            raise TypeError(said) from error
+        raise ValueError(said) from error
+
+
+def _made_writer(event: str) -> Write:
+    known = catalogue()
+    schema = known.newest[event]
+    made = writer(schema.avro, _FRAME.pack(0, known.schema_id(schema)))
+    _writers[event] = made
+    return made
 
 
 def schema_of(value: bytes) -> Schema:
     """The schema that framed bytes name. Raises `UnknownSchema` or `Unreadable`."""
+    found = _readers.get(value[:5]) or _made_reader(value)
+    return found[0]
+
+
+def _made_reader(value: bytes) -> tuple[Schema, Read]:
     if len(value) < _FRAME.size or value[0] != 0:
         shown = value[:5].hex() or "nothing"
         raise Unreadable(
             f"value starts with {shown}, wanted a zero byte and a 4-byte schema id; use the wire format of the registry"
         )
-    found = _reader(_FRAME.unpack_from(value)[1])
-    if found is None:
+    known = catalogue()
+    schema = known.by_id.get(_FRAME.unpack_from(value)[1])
+    if schema is None:
         raise UnknownSchema(_FRAME.unpack_from(value)[1])
-    return found[0]
+    read = reader(schema.avro, known.newest[schema.event].avro, vars(records))
+    _readers[value[:5]] = schema, read
+    return schema, read
 
 
 def decode(value: bytes) -> Record:
     """Framed bytes as a typed record of the newest schema version. Raises `UnknownSchema` or `Unreadable`."""
-    schema = schema_of(value)
-    found = _reader(_FRAME.unpack_from(value)[1])
-    if found is None:
-        raise UnknownSchema(_FRAME.unpack_from(value)[1])
-    _, writer, reader, record, check = found
-    source = io.BytesIO(value)
-    source.seek(_FRAME.size)
+    schema, read = _readers.get(value[:5]) or _made_reader(value)
     try:
-        values: Any = fastavro.schemaless_reader(source, writer, reader)
-        if source.tell() != len(value):
-            raise Unreadable(
-                f"{schema.event}: {len(value) - source.tell()} bytes are left after the record; send one record a message"
-            )
-        check(values)
-        return record.from_avro(values)
-    except _BROKEN as error:
+        record: Record = read(value, 5, len(value))
+    except BROKEN as error:
+        said = "the bytes end too early" if isinstance(error, IndexError) else error
         raise Unreadable(
-            f"{schema.event}: bytes do not follow schema id {catalogue().schema_id(schema)} ({type(error).__name__}: {error}); "
+            f"{schema.event}: bytes do not follow schema id {catalogue().schema_id(schema)} ({said}); "
             "encode with the schema the frame names"
         ) from error
+    return record
 
 
 def to_json(record: Record) -> dict[str, Any]:
@@ -239,23 +135,9 @@ def from_json(event: str, values: Mapping[str, Any]) -> Record:
 @cache
 def _named(full_name: str, version: int) -> Mapping[str, Any]:
     """The named types inside a schema, for the places that mention one again."""
-    names: dict[str, Any] = {}
-    for schema in catalogue().by_id.values():
-        if (schema.full_name, schema.version) == (full_name, version):
-            _collect(schema.avro, names)
-    return names
-
-
-def _collect(node: Any, names: dict[str, Any]) -> None:
-    if isinstance(node, list):
-        for item in node:
-            _collect(item, names)
-    elif isinstance(node, dict):
-        if "name" in node and "namespace" in node:
-            names[f"{node['namespace']}.{node['name']}"] = node
-        for key in ("type", "items", "values", "fields"):
-            if key in node:
-                _collect(node[key], names)
+    known = catalogue()
+    by_key = {(schema.full_name, schema.version): schema for schema in known.by_id.values()}
+    return named_types(by_key[full_name, version].avro)
 
 
 def _value(kind: Any, value: Any, at: str, names: Mapping[str, Any]) -> Any:

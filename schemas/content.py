@@ -11,13 +11,10 @@ Owns the hash alone: admission refuses an event whose hash differs, the ledger c
 from __future__ import annotations
 
 import hashlib
-import io
 from functools import cache
 from typing import Any
 
-import fastavro
-import fastavro.schema
-
+from schemas.avro_plain import UNFIT, Write, misfit, named_types, writer
 from schemas.catalogue import Avro, Schema, catalogue
 from schemas.records import Record
 
@@ -28,14 +25,17 @@ def content_hash(record: Record) -> str:
     Bytes alone, without frame or envelope, so both sides and every version of a proposal compare like with like.
     Raises `ValueError` for an event that declares no hash, or when a field does not fit its schema.
     """
-    out = io.BytesIO()
-    fastavro.schemaless_writer(out, _hashed(record.EVENT), record.to_avro())
-    return hashlib.sha256(out.getvalue()).hexdigest()
+    schema, write = _hashed(record.EVENT)
+    try:
+        return hashlib.sha256(write(record)).hexdigest()
+    except UNFIT as error:
+        raise ValueError(misfit(schema, record, record.EVENT) or str(error)) from error
 
 
 @cache
-def _hashed(event: str) -> Any:
-    return fastavro.schema.parse_schema(hashed_schema(catalogue().newest[event]))
+def _hashed(event: str) -> tuple[Avro, Write]:
+    schema = hashed_schema(catalogue().newest[event])
+    return schema, writer(schema)
 
 
 def hashed_schema(schema: Schema) -> Avro:
@@ -47,21 +47,11 @@ def hashed_schema(schema: Schema) -> Avro:
         raise ValueError(
             f'{schema.event} declares no hash; name the fields in "hashed" of its schema, or ask for none'
         )
-    names: dict[str, Avro] = {}
-    _named(schema.avro, names)
+    names = named_types(schema.avro)
     by_name = {field["name"]: field for field in schema.avro["fields"]}
     placed: set[str] = set()
     fields = [_once(by_name[name], names, placed) for name in schema.hashed]
     return {"type": "record", "name": "Hashed", "namespace": "alliance.types", "fields": fields}
-
-
-def _named(node: Any, names: dict[str, Avro]) -> None:
-    """Every type that the schema defines, by full name."""
-    if isinstance(node, dict) and "namespace" in node:
-        names[f"{node['namespace']}.{node['name']}"] = node
-    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    for item in inner:
-        _named(item, names)
 
 
 def _once(node: Any, names: dict[str, Avro], placed: set[str]) -> Any:

@@ -14,13 +14,18 @@ from schemas.records import Envelope
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+# What a member may send. An entry of the ledger has at most 65,535 bytes (`hub.ledger.apply`) and holds the event, its
+# names once more, a reason and what it moves.
+EVENT_BYTES = 40 * 1024
+NAME_BYTES = 1024  # of event_id, source, subject and partition_key each
+
 Headers = list[tuple[str, bytes]]
 
 KEY_ID = "alliance_keyid"
 SIGNATURE = "alliance_signature"
 LEDGER_SEQ = "alliance_ledgerseq"
 PUBLISHED_AT = "alliance_publishedat"
-KIND = "alliance_kind"  # of a message in member.<code>.in: event, outcome or refusal
+KIND = "alliance_kind"  # of a message in member.<code>.in: event, outcome, refusal, flag, promise or receipts
 CONTENT_TYPE = b"application/avro"
 
 

@@ -1,7 +1,7 @@
 """Typed records of every schema. Written by `python -m schemas build`; edit the `.avsc` files instead.
 
-Each class reads and writes the values fastavro uses: `from_avro` and `to_avro`. Decimals are `Decimal`, dates `date`,
-times aware UTC `datetime`, arrays tuples.
+Each class comes from and goes into a dictionary of Avro values: `from_avro` and `to_avro`. Decimals are `Decimal`, dates
+`date`, times aware UTC `datetime`, arrays tuples. `schemas.codec` reads and writes their bytes without it.
 """
 
 from __future__ import annotations
@@ -319,6 +319,22 @@ class GradeShare:
 
 
 @dataclass(frozen=True, slots=True)
+class PrivatePart:
+    """Commitment to the private part of an event, which is encrypted and travels outside the ledger."""
+
+    key_id: str
+    commitment: bytes
+    size: int
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> PrivatePart:
+        return cls(values["key_id"], values["commitment"], values["size"])
+
+    def to_avro(self) -> dict[str, Any]:
+        return {"key_id": self.key_id, "commitment": self.commitment, "size": self.size}
+
+
+@dataclass(frozen=True, slots=True)
 class CreditAwarded:
     """The host awards credits for a course to a student of another member. Recognition at home is still open."""
 
@@ -346,6 +362,7 @@ class CreditAwarded:
     assessed_on: date
     transcript_hash: str | None
     transcript_uri: str | None
+    private: PrivatePart | None
 
     @classmethod
     def from_avro(cls, values: Mapping[str, Any]) -> CreditAwarded:
@@ -371,6 +388,7 @@ class CreditAwarded:
             values["assessed_on"],
             values["transcript_hash"],
             values["transcript_uri"],
+            None if values["private"] is None else PrivatePart.from_avro(values["private"]),
         )
 
     def to_avro(self) -> dict[str, Any]:
@@ -396,6 +414,7 @@ class CreditAwarded:
             "assessed_on": self.assessed_on,
             "transcript_hash": self.transcript_hash,
             "transcript_uri": self.transcript_uri,
+            "private": None if self.private is None else self.private.to_avro(),
         }
 
 
@@ -622,6 +641,57 @@ class CreditRecognitionRequested:
             "wanted": [item.to_avro() for item in self.wanted],
             "requested_on": self.requested_on,
             "due_by": self.due_by,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeChanged:
+    """Two members disagree about an item of the ledger. While the dispute is open the item stands still; it ends by agreement of both, by withdrawal or by the arbiters."""
+
+    EVENT: ClassVar[str] = "dispute.changed"
+    FULL_NAME: ClassVar[str] = "alliance.dispute.DisputeChanged"
+
+    envelope: Envelope
+    dispute_id: str
+    party: str
+    step: str
+    about_kind: str | None
+    about_id: str | None
+    respondent: str | None
+    arbiters: tuple[str, ...]
+    ground: str | None
+    resolution: str | None
+    statement_hash: str | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> DisputeChanged:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["dispute_id"],
+            values["party"],
+            values["step"],
+            values["about_kind"],
+            values["about_id"],
+            values["respondent"],
+            tuple(values["arbiters"]),
+            values["ground"],
+            values["resolution"],
+            values["statement_hash"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "dispute_id": self.dispute_id,
+            "party": self.party,
+            "step": self.step,
+            "about_kind": self.about_kind,
+            "about_id": self.about_id,
+            "respondent": self.respondent,
+            "arbiters": list(self.arbiters),
+            "ground": self.ground,
+            "resolution": self.resolution,
+            "statement_hash": self.statement_hash,
         }
 
 
@@ -877,6 +947,7 @@ class EnrollmentRequested:
     major_code: str | None
     home_active_registration: bool
     valid_until: date | None
+    private: PrivatePart | None
 
     @classmethod
     def from_avro(cls, values: Mapping[str, Any]) -> EnrollmentRequested:
@@ -895,6 +966,7 @@ class EnrollmentRequested:
             values["major_code"],
             values["home_active_registration"],
             values["valid_until"],
+            None if values["private"] is None else PrivatePart.from_avro(values["private"]),
         )
 
     def to_avro(self) -> dict[str, Any]:
@@ -913,6 +985,7 @@ class EnrollmentRequested:
             "major_code": self.major_code,
             "home_active_registration": self.home_active_registration,
             "valid_until": self.valid_until,
+            "private": None if self.private is None else self.private.to_avro(),
         }
 
 
@@ -1349,6 +1422,133 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """The data key, readable by one member alone."""
+
+    member: str
+    ephemeral: bytes
+    sealed: bytes
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> WrappedKey:
+        return cls(values["member"], values["ephemeral"], values["sealed"])
+
+    def to_avro(self) -> dict[str, Any]:
+        return {"member": self.member, "ephemeral": self.ephemeral, "sealed": self.sealed}
+
+
+@dataclass(frozen=True, slots=True)
+class PrivatePayload:
+    """The private part of an event, encrypted under the student's key. Its commitment stands in the event; erasing the key makes it unreadable for ever."""
+
+    EVENT: ClassVar[str] = "hub.private-payload"
+    FULL_NAME: ClassVar[str] = "alliance.hub.PrivatePayload"
+
+    student_id: str
+    event_id: str
+    member: str
+    key_id: str
+    nonce: bytes
+    ciphertext: bytes
+    wrapped: tuple[WrappedKey, ...]
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> PrivatePayload:
+        return cls(
+            values["student_id"],
+            values["event_id"],
+            values["member"],
+            values["key_id"],
+            values["nonce"],
+            values["ciphertext"],
+            tuple(WrappedKey.from_avro(item) for item in values["wrapped"]),
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "student_id": self.student_id,
+            "event_id": self.event_id,
+            "member": self.member,
+            "key_id": self.key_id,
+            "nonce": self.nonce,
+            "ciphertext": self.ciphertext,
+            "wrapped": [item.to_avro() for item in self.wrapped],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The hub has these events and will have them in the ledger, with an outcome, before merge_by. A promise that is not kept is proof of a dropped event."""
+
+    EVENT: ClassVar[str] = "hub.promise"
+    FULL_NAME: ClassVar[str] = "alliance.hub.Promise"
+
+    member: str
+    event_hashes: tuple[bytes, ...]
+    made_at: datetime
+    merge_by: datetime
+    key_id: str
+    signature: bytes
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> Promise:
+        return cls(
+            values["member"],
+            tuple(values["event_hashes"]),
+            values["made_at"],
+            values["merge_by"],
+            values["key_id"],
+            values["signature"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "member": self.member,
+            "event_hashes": list(self.event_hashes),
+            "made_at": self.made_at,
+            "merge_by": self.merge_by,
+            "key_id": self.key_id,
+            "signature": self.signature,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One entry and its way to the root."""
+
+    index: int
+    entry: bytes
+    path: tuple[bytes, ...]
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> Receipt:
+        return cls(values["index"], values["entry"], tuple(values["path"]))
+
+    def to_avro(self) -> dict[str, Any]:
+        return {"index": self.index, "entry": self.entry, "path": list(self.path)}
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """Proofs that entries about a member's events are in the ledger, under one checkpoint that a quorum of members cosigned."""
+
+    EVENT: ClassVar[str] = "hub.receipts"
+    FULL_NAME: ClassVar[str] = "alliance.hub.Receipts"
+
+    checkpoint: str
+    proofs: tuple[Receipt, ...]
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> Receipts:
+        return cls(
+            values["checkpoint"], tuple(Receipt.from_avro(item) for item in values["proofs"])
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {"checkpoint": self.checkpoint, "proofs": [item.to_avro() for item in self.proofs]}
+
+
+@dataclass(frozen=True, slots=True)
 class TopicRate:
     """Messages of one topic, in all and in the last whole minute."""
 
@@ -1742,6 +1942,25 @@ class LabUsageRecorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Close:
+    """Operators ask the ledger to close a period: what was posted up to here is its content for ever. It moves nothing."""
+
+    EVENT: ClassVar[str] = "ledger.close"
+    FULL_NAME: ClassVar[str] = "alliance.ledger.Close"
+
+    period: str
+    clock: str
+    number: int
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> Close:
+        return cls(values["period"], values["clock"], values["number"])
+
+    def to_avro(self) -> dict[str, Any]:
+        return {"period": self.period, "clock": self.clock, "number": self.number}
+
+
+@dataclass(frozen=True, slots=True)
 class Posting:
     """An amount of a unit moves from source to destination."""
 
@@ -1916,6 +2135,42 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class PeriodClosed:
+    """A period is closed. Entries first_seq to last_seq are its content; a later entry belongs to the next period, whatever day it speaks of."""
+
+    EVENT: ClassVar[str] = "ledger.period-closed"
+    FULL_NAME: ClassVar[str] = "alliance.ledger.PeriodClosed"
+
+    period: str
+    first_seq: int
+    last_seq: int
+    accounts: int
+    balances_root: bytes
+    closed_at: datetime
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> PeriodClosed:
+        return cls(
+            values["period"],
+            values["first_seq"],
+            values["last_seq"],
+            values["accounts"],
+            values["balances_root"],
+            values["closed_at"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "period": self.period,
+            "first_seq": self.first_seq,
+            "last_seq": self.last_seq,
+            "accounts": self.accounts,
+            "balances_root": self.balances_root,
+            "closed_at": self.closed_at,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """The ledger looks at its clock. It carries no time: the ledger's time is Kafka's, of the message that brings it."""
 
@@ -1932,6 +2187,48 @@ class Tick:
 
     def to_avro(self) -> dict[str, Any]:
         return {"clock": self.clock, "number": self.number, "parked_after_s": self.parked_after_s}
+
+
+@dataclass(frozen=True, slots=True)
+class MemberKeyChanged:
+    """A member adds, rotates or revokes a key that signs its events. From the entry after this one on, the change holds; wall clocks do not matter."""
+
+    EVENT: ClassVar[str] = "member.key-changed"
+    FULL_NAME: ClassVar[str] = "alliance.member.MemberKeyChanged"
+
+    envelope: Envelope
+    code: str
+    action: str
+    key_id: str
+    public_key: bytes | None
+    replaces: str | None
+    possession: bytes | None
+    reason: str | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> MemberKeyChanged:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["code"],
+            values["action"],
+            values["key_id"],
+            values["public_key"],
+            values["replaces"],
+            values["possession"],
+            values["reason"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "code": self.code,
+            "action": self.action,
+            "key_id": self.key_id,
+            "public_key": self.public_key,
+            "replaces": self.replaces,
+            "possession": self.possession,
+            "reason": self.reason,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -2297,6 +2594,42 @@ class ProjectMemberChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class StudentErased:
+    """The home university destroyed the keys of a student. Private parts under them are unreadable for ever; the ledger's amounts stay under a pseudonym that leads nowhere."""
+
+    EVENT: ClassVar[str] = "student.erased"
+    FULL_NAME: ClassVar[str] = "alliance.student.StudentErased"
+
+    envelope: Envelope
+    student_id: str
+    home: str
+    key_ids: tuple[str, ...]
+    erased_at: datetime
+    backups_clear_at: datetime
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> StudentErased:
+        return cls(
+            Envelope.from_avro(values["envelope"]),
+            values["student_id"],
+            values["home"],
+            tuple(values["key_ids"]),
+            values["erased_at"],
+            values["backups_clear_at"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "envelope": self.envelope.to_avro(),
+            "student_id": self.student_id,
+            "home": self.home,
+            "key_ids": list(self.key_ids),
+            "erased_at": self.erased_at,
+            "backups_clear_at": self.backups_clear_at,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class TalentPostingChanged:
     """A member tells of a post to fill, alone or with others, and of how many applied. Counts only: no applicant is ever named."""
 
@@ -2653,6 +2986,7 @@ Record: TypeAlias = (
     | CreditAwarded
     | CreditRecognitionDecided
     | CreditRecognitionRequested
+    | DisputeChanged
     | EnrollmentDecided
     | EnrollmentPlanDecided
     | EnrollmentPlanProposed
@@ -2665,18 +2999,25 @@ Record: TypeAlias = (
     | MemberActivity
     | OpenCase
     | Outcome
+    | PrivatePayload
+    | Promise
+    | Receipts
     | TopicRate
     | LabAccessDecided
     | LabAccessRequested
     | LabResourceChanged
     | LabUsageRecorded
+    | Close
     | Entry
+    | PeriodClosed
     | Tick
+    | MemberKeyChanged
     | MemberProfileChanged
     | OfferingChanged
     | PracticePlacementChanged
     | ProjectChanged
     | ProjectMemberChanged
+    | StudentErased
     | TalentPostingChanged
     | TeachingAppointmentChanged
     | TeachingDelivered
@@ -2690,6 +3031,7 @@ BY_NAME: Mapping[str, type[Record]] = {
     "alliance.credit.CreditAwarded": CreditAwarded,
     "alliance.credit.CreditRecognitionDecided": CreditRecognitionDecided,
     "alliance.credit.CreditRecognitionRequested": CreditRecognitionRequested,
+    "alliance.dispute.DisputeChanged": DisputeChanged,
     "alliance.enrollment.EnrollmentDecided": EnrollmentDecided,
     "alliance.enrollment.EnrollmentPlanDecided": EnrollmentPlanDecided,
     "alliance.enrollment.EnrollmentPlanProposed": EnrollmentPlanProposed,
@@ -2702,18 +3044,25 @@ BY_NAME: Mapping[str, type[Record]] = {
     "alliance.hub.MemberActivity": MemberActivity,
     "alliance.hub.OpenCase": OpenCase,
     "alliance.hub.Outcome": Outcome,
+    "alliance.hub.PrivatePayload": PrivatePayload,
+    "alliance.hub.Promise": Promise,
+    "alliance.hub.Receipts": Receipts,
     "alliance.hub.TopicRate": TopicRate,
     "alliance.lab.LabAccessDecided": LabAccessDecided,
     "alliance.lab.LabAccessRequested": LabAccessRequested,
     "alliance.lab.LabResourceChanged": LabResourceChanged,
     "alliance.lab.LabUsageRecorded": LabUsageRecorded,
+    "alliance.ledger.Close": Close,
     "alliance.ledger.Entry": Entry,
+    "alliance.ledger.PeriodClosed": PeriodClosed,
     "alliance.ledger.Tick": Tick,
+    "alliance.member.MemberKeyChanged": MemberKeyChanged,
     "alliance.member.MemberProfileChanged": MemberProfileChanged,
     "alliance.offering.OfferingChanged": OfferingChanged,
     "alliance.practice.PracticePlacementChanged": PracticePlacementChanged,
     "alliance.project.ProjectChanged": ProjectChanged,
     "alliance.project.ProjectMemberChanged": ProjectMemberChanged,
+    "alliance.student.StudentErased": StudentErased,
     "alliance.talent.TalentPostingChanged": TalentPostingChanged,
     "alliance.teaching.TeachingAppointmentChanged": TeachingAppointmentChanged,
     "alliance.teaching.TeachingDelivered": TeachingDelivered,

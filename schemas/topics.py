@@ -13,6 +13,9 @@ MEMBER_ACTIVITY = "hub.member-activity"
 TOPIC_RATES = "hub.topic-rates"
 CASES = "hub.cases"
 SCHEMAS = "hub.schemas"
+CHECKPOINTS = "ledger.checkpoints"
+COSIGNATURES = "ledger.cosignatures"
+PRIVATE = "private.payloads"
 
 
 def outbox(member: str) -> str:
@@ -33,6 +36,11 @@ def domain(name: str) -> str:
 def case_key(kind: str, case_id: str) -> str:
     """Key of a case in `hub.cases`: `enrollment/en-1`. Kinds have no slash, ids may."""
     return f"{kind}/{case_id}"
+
+
+def payload_key(student_id: str, event_id: str) -> str:
+    """Key of an event's private part in `private.payloads`. Pseudonyms have no slash."""
+    return f"{student_id}/{event_id}"
 
 
 def owner(topic: str) -> str | None:
