@@ -52,6 +52,9 @@ class Reason(StrEnum):
     REFERENCE_TIMEOUT = "REFERENCE_TIMEOUT"
     SAME_EVENT = "SAME_EVENT"
     SAME_ID_OTHER_CONTENT = "SAME_ID_OTHER_CONTENT"
+    KEY_REVOKED = "KEY_REVOKED"
+    DISPUTED = "DISPUTED"
+    PERIOD_CLOSED = "PERIOD_CLOSED"  # to operators who close a period twice
 
 
 class RetryWhen(StrEnum):
@@ -174,6 +177,24 @@ ADVICE: dict[Reason, Advice] = {
         "账本中已有编号相同但内容不同的事件，请为新事件使用新的编号。",
         "it",
         RetryWhen.CORRECTED,
+    ),
+    Reason.KEY_REVOKED: Advice(
+        "The key that signed this event does not count any more. Sign with a key that does, and publish a new event.",
+        "签署该事件的密钥已失效，请使用有效密钥签署并发布新的事件。",
+        "it",
+        RetryWhen.CORRECTED,
+    ),
+    Reason.DISPUTED: Advice(
+        "The case is in dispute and stands still. Settle the dispute first.",
+        "该事项存在争议，处理已暂停，请先解决争议。",
+        "office",
+        RetryWhen.CHANGED,
+    ),
+    Reason.PERIOD_CLOSED: Advice(
+        "A period of this name is closed already. Nothing was changed.",
+        "该期间已经结账，未作任何更改。",
+        "nobody",
+        RetryWhen.NEVER,
     ),
     Reason.HASH_MISMATCH: Advice(
         "The hash in the event is not that of its content. Let the connector compute it, or compute it as the schema says.",

@@ -34,6 +34,8 @@ COMMON_REASONS = frozenset(
         Reason.SAME_EVENT,
         Reason.SAME_ID_OTHER_CONTENT,
         Reason.TOO_LARGE,
+        Reason.KEY_REVOKED,
+        Reason.DISPUTED,
     }
 )
 

@@ -43,10 +43,14 @@ ROLES: Mapping[str, Sentence] = {
     CLOCK: Sentence("deadline", "到期"),
     "access.home": Sentence("home", "申请校"),
     "appointment.home": Sentence("home", "派出校"),
+    "arbiters": Sentence("arbiters", "仲裁方"),
     "borrower": Sentence("borrower", "接收校"),
+    "claimant": Sentence("claimant", "提出方"),
     "code": Sentence("member", "成员校"),
     "counterpart": Sentence("other side", "对方"),
+    "deciders": Sentence("arbiters, or claimant if there are none", "仲裁方（未指定时为提出方）"),
     "delivery.home": Sentence("home", "派出校"),
+    "dispute.party": Sentence("claimant, respondent or arbiter", "提出方、答复方或仲裁方"),
     "employer": Sentence("employer", "所在校"),
     "home": Sentence("home", "学籍校"),
     "host": Sentence("host", "接收校"),
@@ -56,6 +60,7 @@ ROLES: Mapping[str, Sentence] = {
     "owner": Sentence("owner", "所属校"),
     "party": Sentence("party", "协议方"),
     "recruiter": Sentence("recruiter", "招聘校"),
+    "respondent": Sentence("respondent", "答复方"),
     "usage.home": Sentence("home", "使用校"),
 }
 

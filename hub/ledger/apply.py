@@ -13,14 +13,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
-from typing import Final
+from typing import Final, NamedTuple
 
+from hub.domain.dispute import Frozen, frozen_id
 from hub.domain.flags import MESSAGES, Flag, FlagName, flag
-from hub.domain.life import Living
+from hub.domain.keys import REVOKED
+from hub.domain.life import Living, Thing
+from hub.domain.period import Period
 from hub.domain.reasons import Outcome, Reason
 from hub.domain.times import NEAR_MS
 from hub.errors import LedgerCorrupt
+from hub.ledger.balances import balances_root
 from hub.ledger.head import Head, entry_hash
+from hub.ledger.seen import Seen
 from hub.ledger.state import (
     Alarm,
     Applied,
@@ -29,23 +34,21 @@ from hub.ledger.state import (
     Parked,
     Rejected,
     Rules,
-    Seen,
     State,
     Verdict,
     Waiting,
     WaitKey,
+    known_key,
     waits_for_thing,
     waits_for_version,
 )
 from schemas.codec import encode
 from schemas.envelope import from_millis
-from schemas.records import CaseFlagged, Change, Entry, Posting, Tick
+from schemas.records import CaseFlagged, Change, Close, Entry, PeriodClosed, Tick
 
-RULE_VERSION = 2
+RULE_VERSION = 3
 DETAIL_CHARS = 1000  # of a refusal; it quotes fields, which are as long as a member likes
-POSTINGS_CHARS = (
-    500_000  # of all names in the postings of an entry, which must fit one Kafka message
-)
+ENTRY_BYTES = 65_535  # what an entry bundle of the log takes (C2SP tlog-tiles: a 16-bit length)
 HUB: Final = ""  # the member of entries that no member signs
 
 # By what a parked event waits for, see `waits_for_version` and `waits_for_thing`.
@@ -61,7 +64,10 @@ class Written:
 
 
 def judge(state: State, item: Input, rules: Rules) -> Verdict:
-    """What becomes of a first-seen event: order of its versions, then its type's rule. Changes nothing."""
+    """What becomes of a first-seen event: its key, the order of its versions, its type's rule, disputes. Changes nothing."""
+    unsigned = _signable(state, item)
+    if unsigned is not None:
+        return unsigned
     envelope = item.event.envelope
     domain = item.event_type.partition(".")[0]
     last = state.version(domain, envelope.subject, envelope.member)
@@ -81,25 +87,38 @@ def judge(state: State, item: Input, rules: Rules) -> Verdict:
             f"the event says {envelope.aggregate_version}; it waits for version {missing}",
         )
     verdict = rules.decide[item.event_type](item.event, state)
-    size = _size(verdict.postings) if isinstance(verdict, Applied) else 0
-    if size > POSTINGS_CHARS:
-        return Rejected(
-            Reason.TOO_LARGE,
-            f"the postings of this event have {size} characters, at most {POSTINGS_CHARS} fit an entry; "
-            "split the event or use shorter ids",
-        )
-    return verdict
+    held = _held(state, verdict.changes) if isinstance(verdict, Applied) else None
+    return held or verdict
 
 
-def _size(postings: Iterable[Posting]) -> int:
-    return sum(
-        50
-        + len(posting.source)
-        + len(posting.destination)
-        + len(posting.unit)
-        + len(posting.pending_id or "")
-        for posting in postings
+def _signable(state: State, item: Input) -> Rejected | None:
+    """Whether the key still counts at this place of the log. A key the ledger never heard of is one of the first."""
+    member = item.event.envelope.member
+    key = known_key(state, member, item.key_id)
+    if key is None or (key.state != REVOKED and key.member == member):
+        return None
+    said = "revoked" if key.state == REVOKED else f"another's, not of {member},"
+    return Rejected(
+        Reason.KEY_REVOKED,
+        f"key {item.key_id} of member {key.member} is {said} since entry {state.seq_of(key)}; "
+        "sign with a key that counts",
+        about=key,
     )
+
+
+def _held(state: State, things: Iterable[Thing]) -> Rejected | None:
+    """Whether a dispute holds one of the things that would change."""
+    if Frozen.KIND not in state.things:
+        return None
+    for thing in things:
+        frozen = state.find(Frozen, frozen_id(thing.KIND, thing.id))
+        if frozen is not None and frozen.dispute_id and not isinstance(thing, Frozen):
+            return Rejected(
+                Reason.DISPUTED,
+                f"{thing.KIND} {thing.id} stands still in dispute {frozen.dispute_id}; settle that first",
+                about=state.things[Frozen.KIND][frozen.id],
+            )
+    return None
 
 
 def apply(state: State, item: Input, rules: Rules) -> list[Written]:
@@ -114,6 +133,8 @@ def apply(state: State, item: Input, rules: Rules) -> list[Written]:
     group = _Group(state, item.offset, rules)
     if isinstance(item.event, Tick):
         group.look_at_the_clock(item, item.event)
+    elif isinstance(item.event, Close):
+        group.close_period(item, item.event)
     else:
         group.hear(item)
     group.release()
@@ -121,8 +142,11 @@ def apply(state: State, item: Input, rules: Rules) -> list[Written]:
     return group.written
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
+class _TooLarge(LedgerCorrupt):
+    """An entry that no bundle of the log takes: a member's event is rejected then, a deadline has no effect but a flag."""
+
+
+class _Said(NamedTuple):
     """What an entry tells of its event: whose it is, what it is about, its bytes."""
 
     event_id: str
@@ -173,11 +197,10 @@ class _Group:
         """A member's event: decide it, or say that its id was used."""
         event_hash = hashlib.sha256(item.value).digest()
         said = _said(item, event_hash)
-        seen = self.state.seen.get(said.event_id)
-        if seen is not None:
-            self._again(said, seen, item.timestamp_ms)
+        first = self.state.seen.meet(said.event_id, event_hash, self.state.head.seq + 1)
+        if first is not None:
+            self._again(said, first, item.timestamp_ms)
             return
-        self.state.seen[said.event_id] = Seen(event_hash, self.state.head.seq + 1)
         self._decide(item, said, judge(self.state, item, self.rules), None, item.timestamp_ms)
 
     def release(self) -> None:
@@ -186,7 +209,7 @@ class _Group:
             self.released.sort(key=lambda parked: parked.seq)
             parked = self.released.pop(0)
             item = parked.input
-            said = _said(item, hashlib.sha256(item.value).digest())
+            said = _said(item, parked.event_hash)
             self._decide(item, said, judge(self.state, item, self.rules), parked.seq, 0)
 
     def look_at_the_clock(self, item: Input, tick: Tick) -> None:
@@ -200,9 +223,53 @@ class _Group:
             self._ring(heappop(self.state.alarms), entry.seq)
         self._give_up(now_ms - tick.parked_after_s * 1000)
 
+    def close_period(self, item: Input, asked: Close) -> None:
+        """All entries since the last close become a period; its content never changes again."""
+        at_ms = max(item.timestamp_ms, self.state.ledger_ms + 1)
+        said = _said_by_hub(
+            f"close/{item.offset}", item.event_type, asked.period, item.value, at_ms
+        )
+        known = self.state.find(Period, asked.period)
+        if known is not None:
+            refusal = Rejected(
+                Reason.PERIOD_CLOSED,
+                f"period {asked.period} holds entries {known.first_seq} to {known.last_seq}; choose another name",
+                about=known,
+            )
+            self._enter(said, refusal, None, at_ms)
+            return
+        period = Period(
+            asked.period,
+            self.state.closed_to + 1,
+            self.state.head.seq,
+            balances_root(self.state.book),
+            at_ms,
+        )
+        cause = self._enter(said, Applied(), None, at_ms)
+        self._closed(period, cause.seq)
+
+    def _closed(self, period: Period, cause_seq: int) -> None:
+        at_ms = self.state.ledger_ms + 1
+        record = PeriodClosed(
+            period=period.name,
+            first_seq=period.first_seq,
+            last_seq=period.last_seq,
+            accounts=len(self.state.book.balances),
+            balances_root=period.balances_root,
+            closed_at=from_millis(at_ms),
+        )
+        said = _said_by_hub(
+            f"closed/{self.offset}", record.EVENT, period.name, encode(record), at_ms
+        )
+        self._enter(said, Applied(), cause_seq, 0)
+        self.state.closed_to = period.last_seq
+        self._take_effect(Applied(changes=(period,)))
+
     def _ring(self, alarm: Alarm, cause_seq: int) -> None:
         if self.state.deadlines.get((alarm.kind, alarm.id)) != (alarm.due_ms, alarm.set_seq):
             return  # the thing went on meanwhile, or has another deadline
+        if self._stands_still(alarm):
+            return
         thing: Living = self.state.things[alarm.kind][alarm.id]
         if alarm.at_ms < alarm.due_ms:
             self._flag(flag(FlagName.DEADLINE_NEAR, thing), Applied(), cause_seq, None)
@@ -217,7 +284,29 @@ class _Group:
             raise LedgerCorrupt(
                 f"the deadline of {alarm.kind} {alarm.id} would move value; only members can"
             )
-        self._flag(effect.flags[0], effect, cause_seq, None)
+        if _held(self.state, effect.changes) is not None:  # it would change what a dispute holds
+            heappush(self.state.alarms, alarm._replace(at_ms=self.state.now_ms + 1))
+            return
+        try:
+            self._flag(effect.flags[0], effect, cause_seq, None)
+        except (
+            _TooLarge
+        ):  # a member can make such a case; it stays as it is, and people must look at it
+            self._flag(flag(FlagName.DEADLINE_OVER, thing), Applied(), cause_seq, None)
+
+    def _stands_still(self, alarm: Alarm) -> bool:
+        """A dispute stops the clock of what it is about; nobody is reminded of a deadline that was moved."""
+        frozen = self.state.find(Frozen, frozen_id(alarm.kind, alarm.id))
+        if frozen is None:
+            return False
+        again_ms = alarm.due_ms + frozen.paused_ms
+        if frozen.dispute_id:
+            again_ms = max(again_ms, self.state.now_ms + 1)
+        if alarm.at_ms >= again_ms:
+            return False
+        if alarm.at_ms >= alarm.due_ms:
+            heappush(self.state.alarms, alarm._replace(at_ms=again_ms))
+        return True
 
     def _give_up(self, before_ms: int) -> None:
         late = [
@@ -238,30 +327,37 @@ class _Group:
                 f"entry {parked.seq} parked this event until {' '.join(key)} comes; "
                 "it did not come in time, publish it first, then this again as a new event",
             )
-            said = _said(parked.input, hashlib.sha256(parked.input.value).digest())
+            said = _said(parked.input, parked.event_hash)
             self._decide(parked.input, said, refusal, parked.seq, 0)
 
     def _decide(
         self, item: Input, said: _Said, verdict: Verdict, refers_to: int | None, timestamp_ms: int
     ) -> None:
-        entry = self._enter(said, verdict, refers_to, timestamp_ms)
-        self._settle(item, verdict)
+        try:
+            entry = self._enter(said, verdict, refers_to, timestamp_ms)
+        except _TooLarge as error:
+            verdict = Rejected(Reason.TOO_LARGE, str(error))
+            entry = self._enter(said, verdict, refers_to, timestamp_ms)
+        self._settle(item, said.event_hash, verdict)
         if isinstance(verdict, Applied):
             for raised in verdict.flags:
                 self._flag(raised, Applied(), entry.seq, entry.event_id)
 
-    def _settle(self, item: Input, verdict: Verdict) -> None:
+    def _settle(self, item: Input, event_hash: bytes, verdict: Verdict) -> None:
         """Carry the verdict on an event into the state."""
         if isinstance(verdict, Waiting):
-            parked = Parked(item, self.state.head.seq, self.state.ledger_ms)
+            parked = Parked(item, event_hash, self.state.head.seq, self.state.ledger_ms)
             self.state.parked.setdefault(verdict.key, []).append(parked)
             return
+        if isinstance(verdict, Rejected) and verdict.reason is Reason.KEY_REVOKED:
+            return  # who stole a key must not use up its owner's version numbers
         envelope = item.event.envelope
         place = (item.event_type.partition(".")[0], envelope.subject, envelope.member)
         version = self.state.versions.get(place, 0) + 1
         if envelope.aggregate_version == version:  # a rejected statement uses its version up, too
             self.state.versions[place] = version
-            self._came(waits_for_version(*place, version))
+            if self.state.parked:
+                self._came(waits_for_version(*place, version))
         if isinstance(verdict, Applied):
             self._take_effect(verdict)
 
@@ -273,7 +369,8 @@ class _Group:
             state.changed_at[thing.KIND, thing.id] = seq
             if isinstance(thing, Living):
                 _watch(state, thing)
-            self._came(waits_for_thing(thing.KIND, thing.id))
+            if state.parked:
+                self._came(waits_for_thing(thing.KIND, thing.id))
 
     def _came(self, key: WaitKey) -> None:
         self.released += self.state.parked.pop(key, ())
@@ -323,11 +420,10 @@ class _Group:
         timestamp_ms: int,
         outcome: Outcome | None = None,
     ) -> Entry:
-        """Make the entry that extends the head, and move the head."""
+        """Make the entry that extends the head, and move the head. Raises `_TooLarge`, with nothing changed."""
         state = self.state
-        state.ledger_ms = max(
-            timestamp_ms, state.ledger_ms + 1
-        )  # hybrid logical clock: Kafka's time, never backwards
+        # Hybrid logical clock: Kafka's time, never backwards.
+        ledger_ms = max(timestamp_ms, state.ledger_ms + 1)
         effect = verdict if isinstance(verdict, Applied) else Applied()
         refused = verdict if isinstance(verdict, Rejected) else None
         outcome = outcome or _outcome(verdict)
@@ -354,7 +450,7 @@ class _Group:
             about_version=refused.version if refused else None,
             rule_version=RULE_VERSION,
             effective_at=said.effective_at,
-            ledger_at=from_millis(state.ledger_ms),
+            ledger_at=from_millis(ledger_ms),
             audience=tuple(sorted(effect.audience - {said.member})),
             postings=effect.postings,
             changes=_changes(effect.changes),
@@ -364,6 +460,12 @@ class _Group:
             signature=said.signature,
         )
         value = encode(entry)
+        if len(value) > ENTRY_BYTES:
+            raise _TooLarge(
+                f"the entry of this event has {len(value)} bytes with all that it moves, at most {ENTRY_BYTES} fit "
+                "the log; split the event or use shorter ids"
+            )
+        state.ledger_ms = ledger_ms
         state.head = Head(entry.seq, entry_hash(value))
         state.outcomes[outcome.value] = state.outcomes.get(outcome.value, 0) + 1
         self.written.append(Written(entry, value))

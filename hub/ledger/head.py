@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hub.errors import LedgerCorrupt
-from hub.tlog.merkle import leaf_hash
 from schemas.codec import UnknownSchema, Unreadable, decode
 from schemas.records import Entry
+from schemas.tlog.merkle import leaf_hash
 
 
 def entry_hash(value: bytes) -> bytes:

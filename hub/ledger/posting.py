@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from sys import intern
 
 from hub.errors import LedgerCorrupt
 from schemas.records import Posting
@@ -230,8 +231,10 @@ class Book:
     def _open(self, posting: Posting) -> None:
         if posting.pending_id is None or posting.pending_id in self.pendings:
             raise LedgerCorrupt(f"pending amount {posting.pending_id} is opened twice or has no id")
+        # Pending amounts stay for ever, most of them between the same few accounts: one string for all.
+        source, destination, unit = map(intern, (posting.source, posting.destination, posting.unit))
         self.pendings[posting.pending_id] = Pending(
-            posting.source, posting.destination, posting.unit, posting.amount, posting.amount
+            source, destination, unit, posting.amount, posting.amount
         )
 
     def _close(self, posting: Posting) -> None:

@@ -15,7 +15,7 @@ from hub.ledger.head import GENESIS, Head, read_entry
 from hub.ledger.state import Input, Rules, State
 from schemas.codec import Unreadable, decode
 from schemas.envelope import to_millis
-from schemas.records import Entry, Tick
+from schemas.records import Close, Entry, Tick
 
 
 def input_of(entry: Entry) -> Input:
@@ -24,7 +24,7 @@ def input_of(entry: Entry) -> Input:
         event: Any = decode(entry.event)
     except Unreadable as error:
         raise LedgerCorrupt(f"entry {entry.seq} holds no event: {error}") from error
-    if not isinstance(event, Tick) and not hasattr(event, "envelope"):
+    if not isinstance(event, (Tick, Close)) and not hasattr(event, "envelope"):
         raise LedgerCorrupt(f"entry {entry.seq} holds a {event.EVENT}, which is no input")
     return Input(
         offset=entry.input_offset,

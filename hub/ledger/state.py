@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from hub.domain.flags import Flag
+from hub.domain.keys import MemberKey, named_key
 from hub.domain.life import Thing
 from hub.domain.reasons import Reason
 from hub.ledger.head import GENESIS, Head
 from hub.ledger.posting import Book
+from hub.ledger.seen import SeenIds
 from schemas.records import Posting
 
 T = TypeVar("T", bound=Thing)
@@ -92,20 +94,12 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """The first entry about an event id."""
-
-    event_hash: bytes
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
 class Input:
-    """One message of `ledger.in`: where it stands, when Kafka took it, what admission or the clock wrote."""
+    """One message of `ledger.in`: where it stands, when Kafka took it, what admission, the clock or the operators wrote."""
 
     offset: int
     timestamp_ms: int
-    event: Any  # the decoded record: a member's event, which has an envelope, or a Tick
+    event: Any  # the decoded record: a member's event, which has an envelope, a Tick or a Close
     event_type: str
     value: bytes  # framed event, verbatim
     key_id: str
@@ -118,9 +112,10 @@ class Input:
 
 @dataclass(slots=True)
 class Parked:
-    """An input that waits, with the seq and the ledger time of its `parked` entry."""
+    """An input that waits, with its event's hash, and the seq and the ledger time of its `parked` entry."""
 
     input: Input
+    event_hash: bytes
     seq: int
     since_ms: int
 
@@ -157,6 +152,11 @@ def waits_for_version(domain: str, subject: str, member: str, version: int) -> W
     return ("version", domain, subject, member, str(version))
 
 
+def known_key(view: View, member: str, key_id: str) -> MemberKey | None:
+    """What the ledger knows of a key where a member signs with it. Nothing of a first key, until that member revokes it."""
+    return view.find(MemberKey, key_id) or view.find(MemberKey, named_key(member, key_id))
+
+
 @dataclass(slots=True)
 class State:
     """Everything derived from the log so far. Changed only by `hub.ledger.apply`."""
@@ -167,7 +167,8 @@ class State:
     ledger_ms: int = 0
     now_ms: int = 0
     tick_seq: int = 0  # the entry of the last look at the clock
-    seen: dict[str, Seen] = field(default_factory=dict)
+    closed_to: int = 0  # the last entry that belongs to a closed period
+    seen: SeenIds = field(default_factory=SeenIds)
     versions: dict[tuple[str, str, str], int] = field(default_factory=dict)
     things: dict[str, dict[str, Any]] = field(default_factory=dict)
     changed_at: dict[ThingKey, int] = field(default_factory=dict)  # seq of the newest entry
