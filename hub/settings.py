@@ -24,10 +24,45 @@ class Settings:
     instance: str = "1"  # ALLIANCE_INSTANCE, name of this process within its consumer group
     tick_s: float = 60.0  # ALLIANCE_TICK_S, how often the ledger looks at its clock
     parked_after_s: int = 14 * 86400  # ALLIANCE_PARKED_AFTER_S, then a parked event is rejected
+    merge_s: int = 3600  # ALLIANCE_MERGE_S, promised: so soon an admitted event has its entry
+    tlog_folder: str = (
+        ""  # ALLIANCE_TLOG, files of the transparency log; empty: in the state folder
+    )
+    hub_keys_folder: str = (
+        ""  # ALLIANCE_HUB_KEYS, log.key and promises.key; empty: in the state folder
+    )
+    signer_database: str = ""  # ALLIANCE_SIGNER_DATABASE, SQLAlchemy URL of the signer's own record
+    policy_file: str = (
+        ""  # ALLIANCE_POLICY, a C2SP policy file instead of the alliance's own policy
+    )
+
+    snapshots_folder: str = (
+        ""  # ALLIANCE_SNAPSHOTS, states to start from; empty: in the state folder
+    )
+    snapshot_every: int = 100_000  # ALLIANCE_SNAPSHOT_EVERY, entries between two snapshots
 
     @property
     def database_url(self) -> str:
         return self.database or f"sqlite:///{(self.state / 'hub.db').absolute()}"
+
+    @property
+    def tlog(self) -> Path:
+        """Folder of checkpoints, tiles and entry bundles."""
+        return Path(self.tlog_folder) if self.tlog_folder else self.state / "tlog"
+
+    @property
+    def hub_keys(self) -> Path:
+        """Folder of the hub's private keys."""
+        return Path(self.hub_keys_folder) if self.hub_keys_folder else self.state / "hub-keys"
+
+    @property
+    def signer_database_url(self) -> str:
+        return self.signer_database or f"sqlite:///{(self.state / 'signer.db').absolute()}"
+
+    @property
+    def snapshots(self) -> Path:
+        """Folder of snapshots of the ledger's state."""
+        return Path(self.snapshots_folder) if self.snapshots_folder else self.state / "snapshots"
 
     @property
     def http_address(self) -> tuple[str, int]:
@@ -51,20 +86,33 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         instance=env.get("ALLIANCE_INSTANCE", "1"),
         tick_s=_seconds(env, "ALLIANCE_TICK_S", 60.0),
         parked_after_s=int(_seconds(env, "ALLIANCE_PARKED_AFTER_S", 14 * 86400)),
+        merge_s=int(_seconds(env, "ALLIANCE_MERGE_S", 3600)),
+        tlog_folder=env.get("ALLIANCE_TLOG", ""),
+        hub_keys_folder=env.get("ALLIANCE_HUB_KEYS", ""),
+        signer_database=env.get("ALLIANCE_SIGNER_DATABASE", ""),
+        policy_file=env.get("ALLIANCE_POLICY", ""),
+        snapshots_folder=env.get("ALLIANCE_SNAPSHOTS", ""),
+        snapshot_every=int(
+            _number(env, "ALLIANCE_SNAPSHOT_EVERY", 100_000, "entries, at least 1", 1)
+        ),
     )
 
 
 def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    return _number(env, name, default, "seconds above 0")
+
+
+def _number(
+    env: Mapping[str, str], name: str, default: float, unit: str, least: float = 0
+) -> float:
     text = env.get(name, str(default))
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < 1e9:
-        raise SettingsError(
-            f"{name} is {text!r}, wanted a number of seconds above 0 such as {default:g}"
-        )
-    return seconds
+        number = 0.0
+    if not (0 < number < 1e9 and number >= least):
+        raise SettingsError(f"{name} is {text!r}, wanted a number of {unit} such as {default:g}")
+    return number
 
 
 def require_bootstrap(settings: Settings) -> str:

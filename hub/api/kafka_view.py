@@ -19,13 +19,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from hub.api.log_view import ReadCosignature
 from hub.flow.admission import GROUP as ADMISSION_GROUP
 from hub.flow.delivery import GROUP as DELIVERY_GROUP
+from schemas import topics
 
 log = structlog.get_logger()
 
 POLL_S = 2.0
 TIMEOUT_S = 8.0
+COSIGNATURES_BACK = 500  # messages; the newest 25 checkpoints of twenty members
 RATE_POLLS = 6  # rates are measured over the last ten seconds or so
 
 
@@ -49,7 +52,8 @@ class Broker:
     """The newest poll. `at` is when it succeeded; `error` says why the one after it did not, and is empty
     before the first.
 
-    `committed` has the groups that are known, each with what it committed; a group may have committed nothing.
+    `committed` has the groups that are known, each with what it committed; a group may have committed nothing. `cosigned`
+    has the largest size of the ledger that each witness was seen to cosign in `ledger.cosignatures`.
     """
 
     bootstrap: str
@@ -58,6 +62,7 @@ class Broker:
     at: datetime | None = None
     topics: Mapping[str, TopicOffsets] = field(default_factory=dict)
     committed: Mapping[str, Mapping[tuple[str, int], int]] = field(default_factory=dict)
+    cosigned: Mapping[str, int] = field(default_factory=dict)
 
     def end(self, topic: str) -> int | None:
         """Sum of a topic's end offsets, None while it is unknown."""
@@ -76,8 +81,14 @@ class KafkaView(Protocol):
 class KafkaPoller:
     """The real view: polls a cluster every `POLL_S`, and reconnects after errors."""
 
-    def __init__(self, bootstrap: str, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        bootstrap: str,
+        clock: Callable[[], datetime],
+        read_cosignature: ReadCosignature | None = None,
+    ) -> None:
+        self._clock, self._read_cosignature = clock, read_cosignature
+        self._cosigned: dict[str, int] = {}
         self._broker = Broker(bootstrap)
         self._history: deque[tuple[datetime, dict[str, int]]] = deque(maxlen=RATE_POLLS)
 
@@ -113,6 +124,7 @@ class KafkaPoller:
         sums: dict[str, int] = {}
         for partition, offset in end.items():
             sums[partition.topic] = sums.get(partition.topic, 0) + offset
+        await self._read_cosignatures(consumer, first, end)
         rates = self._rates(now, sums)
         self._history.append((now, sums))
         return Broker(
@@ -134,7 +146,23 @@ class KafkaPoller:
                 for group in (ADMISSION_GROUP, DELIVERY_GROUP)
                 if (offsets := await _committed(admin, group)) is not None
             },
+            cosigned=dict(self._cosigned),
         )
+
+    async def _read_cosignatures(
+        self, consumer: Any, first: Mapping[Any, int], end: Mapping[Any, int]
+    ) -> None:
+        """Take in what has come to `ledger.cosignatures` since the last poll; at the start, its newest messages."""
+        partition = TopicPartition(topics.COSIGNATURES, 0)
+        if self._read_cosignature is None or partition not in end:
+            return
+        if not consumer.assignment():
+            consumer.assign([partition])
+            consumer.seek(partition, max(first[partition], end[partition] - COSIGNATURES_BACK))
+        batch = await consumer.getmany(partition, timeout_ms=0, max_records=COSIGNATURES_BACK)
+        for message in batch.get(partition, ()):
+            for name, size in self._read_cosignature(message.value or b"").items():
+                self._cosigned[name] = max(size, self._cosigned.get(name, 0))
 
     def _rates(self, now: datetime, sums: Mapping[str, int]) -> dict[str, float]:
         if not self._history:

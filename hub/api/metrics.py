@@ -38,7 +38,7 @@ class _Overview(Collector):
         lag = GaugeMetricFamily(
             "alliance_stage_lag_messages", "Messages a stage has still to take.", labels=["stage"]
         )
-        for stage in now.stages:
+        for stage in now.all_stages():
             if stage.lag_messages is not None:
                 lag.add_metric([stage.name], stage.lag_messages)
         yield lag
@@ -54,6 +54,17 @@ class _Overview(Collector):
         for state in STATES:
             members.add_metric([state], sum(view.state == state for view in now.members))
         yield members
+        if now.log is not None:
+            yield _gauge(
+                "alliance_log_signed_size",
+                "Entries under the newest signed checkpoint.",
+                now.log.signed_size,
+            )
+            yield _gauge(
+                "alliance_log_witnessed_size",
+                "Entries under the newest checkpoint with a quorum of cosignatures.",
+                now.log.witnessed_size,
+            )
 
 
 def _gauge(name: str, documentation: str, value: float) -> Metric:

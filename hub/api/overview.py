@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from hub.api.kafka_view import Broker, KafkaView, TopicOffsets
+from hub.api.log_view import LogView, LogWatch
 from hub.flow.admission import GROUP as ADMISSION_GROUP
 from hub.flow.delivery import GROUP as DELIVERY_GROUP
 from hub.ledger.head import GENESIS, Head
@@ -33,6 +34,7 @@ REFRESH_S = 2.0
 SILENT_AFTER_S = 15.0  # connectors say how they are every 2 s; broker fail-over may take several
 BEHIND_BEATS = 200  # heartbeats unread before the states they carry are too old to judge by (10 s of twenty members)
 STALLED_AFTER_S = 15.0
+QUORUM_AFTER_S = 60.0  # a campus may restart its connector and nobody need know
 SHOWN_ENTRIES = 40
 SHOWN_LETTERS = 5
 PULSE_WINDOW = timedelta(minutes=10)
@@ -40,6 +42,7 @@ PULSE_WINDOW = timedelta(minutes=10)
 ADMISSION, SEQUENCER, DELIVERY = "admission", "sequencer", "delivery"
 READ_MODEL, CONNECTORS = "read_model", "connectors"
 STAGES = (ADMISSION, SEQUENCER, DELIVERY, READ_MODEL, CONNECTORS)
+SIGNER, RECEIPTS = "signer", "receipts"  # beside an event's way, which never waits for them
 
 # Worst first: a member is as well as its worst connector.
 STATES = ("failed", "silent", "degraded", "stopped", "paused", "unknown", "running", "absent")
@@ -152,6 +155,18 @@ class Overview:
     members: tuple[MemberView, ...]
     topics: tuple[TopicView, ...]
     stages: tuple[Stage, ...]
+    log: LogView | None = None  # None where the log has no key yet
+
+    def all_stages(self) -> tuple[Stage, ...]:
+        """Those on an event's way, then the two that make it provable; these count entries."""
+        log = self.log
+        if log is None or log.error or log.policy_error:
+            return self.stages
+        return (
+            *self.stages,
+            Stage(SIGNER, log.signed_size, log.unsigned, log.unsigned_s),
+            Stage(RECEIPTS, log.witnessed_size, log.unwitnessed, log.unwitnessed_s),
+        )
 
     def totals(self) -> dict[str, int]:
         """Entries by outcome."""
@@ -282,9 +297,10 @@ class Watch:
         alliance: Alliance,
         kafka_view: KafkaView,
         clock: Callable[[], datetime],
+        log_watch: LogWatch | None = None,
     ) -> None:
         self._reader, self._alliance, self._kafka_view = reader, alliance, kafka_view
-        self._clock = clock
+        self._clock, self._log_watch = clock, log_watch
         self._lock = asyncio.Lock()
         self._newest: Overview | None = None
         self._waiting: dict[str, tuple[int, datetime]] = {}  # stages with work left
@@ -301,9 +317,16 @@ class Watch:
             if fresh is None or (now - fresh.at).total_seconds() >= REFRESH_S * 0.9:
                 facts = await asyncio.to_thread(read_facts, self._reader, now)
                 broker = self._kafka_view.snapshot()
-                fresh = self._timed(make_overview(self._alliance, broker, facts, now))
-                self._newest = fresh
+                log = await asyncio.to_thread(self._log, facts, broker, now)
+                overview = make_overview(self._alliance, broker, facts, now)
+                fresh = self._newest = replace(self._timed(overview), log=log)
             return fresh
+
+    def _log(self, facts: Facts, broker: Broker, now: datetime) -> LogView | None:
+        if self._log_watch is None:
+            return None
+        head = None if facts.error else facts.head.seq
+        return self._log_watch.view(head, broker.cosigned, now, moving=broker.reachable)
 
     def _timed(self, overview: Overview) -> Overview:
         """The overview with each stage's stall: work left, and no step since it was first seen there."""

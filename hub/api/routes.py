@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +17,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hub.api.cases import case_json, turns_json
+from hub.api.log_files import LogPages
+from hub.api.log_view import log_json
 from hub.api.metrics import metrics_page
 from hub.api.overview import Lag, MemberView, TopicView, Watch
 from hub.api.problems import KINDS, Problem
@@ -46,8 +49,9 @@ class Api:
     """The handlers with what they answer from. Handlers that touch the database are plain functions: Starlette runs
     those in a thread."""
 
-    def __init__(self, reader: Reader, alliance: Alliance, watch: Watch) -> None:
+    def __init__(self, reader: Reader, alliance: Alliance, watch: Watch, log_folder: Path) -> None:
         self._reader, self._alliance, self._watch = reader, alliance, watch
+        self._log_pages = LogPages(log_folder, reader)
 
     def routes(self) -> list[BaseRoute]:
         """All routes, with their full paths."""
@@ -56,6 +60,7 @@ class Api:
             "/members": self.members,
             "/topics": self.topics,
             "/outcomes": self.outcomes,
+            "/log": self.log,
             "/ledger/head": self.ledger_head,
             "/ledger/entries": self.ledger_entries,
             "/ledger/entries/{seq:int}": self.ledger_entry,
@@ -72,6 +77,7 @@ class Api:
             Route("/readyz", self.readyz),
             Route("/metrics", self.metrics),
             *(Route(f"/api/v1{path}", handler) for path, handler in v1.items()),
+            *self._log_pages.routes(),
         ]
 
     async def livez(self, _request: Request) -> Response:
@@ -107,7 +113,7 @@ class Api:
                         "lag_messages": stage.lag_messages,
                         "stalled_s": round(stage.stalled_s),
                     }
-                    for stage in now.stages
+                    for stage in now.all_stages()
                 ],
                 "troubles": [_trouble_json(trouble) for trouble in found],
             }
@@ -145,6 +151,16 @@ class Api:
                 ],
             }
         )
+
+    async def log(self, _request: Request) -> Response:
+        """The transparency log: what is signed, what is witnessed, and by whom."""
+        now = await self._watch.current()
+        if now.log is None:
+            raise Problem(
+                "NOT_FOUND",
+                "the alliance configuration has no [log] checkpoint_key; run: alliance members keygen --hub",
+            )
+        return JSONResponse({"at": rfc3339(now.at)} | log_json(now.log, now.at))
 
     def ledger_head(self, request: Request) -> Response:
         """The newest entry stored. Its ETag changes with it, so a poll with If-None-Match costs nothing."""

@@ -10,7 +10,7 @@ from hub.domain.times import day_of
 from schemas.codec import Unreadable, decode
 from schemas.envelope import to_millis
 from schemas.members import Member
-from schemas.records import CaseFlagged, Entry, Tick
+from schemas.records import CaseFlagged, Close, Entry, PeriodClosed, Tick
 
 
 class Text(NamedTuple):
@@ -57,6 +57,17 @@ def sentence(entry: Entry, members: Mapping[str, Member]) -> Text:
             )
         if isinstance(event, Tick):
             return Text("The ledger looked at its clock", "账本核对时间")
+        if isinstance(event, Close):
+            return Text(
+                f"Operators asked to close period {event.period}",
+                f"运营方要求为期间 {event.period} 结账",
+            )
+        if isinstance(event, PeriodClosed):
+            span = f"{event.first_seq}–{event.last_seq}"
+            return Text(
+                f"Period {event.period} is closed: entries {span}, {event.accounts} accounts",
+                f"期间 {event.period} 已结账：条目 {span}，{event.accounts} 个账户",
+            )
         said, due = events.sentence(event, names), _due(entry)
         return Text(said.en + due.en, said.zh + due.zh)
     except (Unreadable, KeyError):

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from hub.api.overview import STALLED_AFTER_S, Overview, Stage
+from hub.api.log_view import LogView
+from hub.api.overview import QUORUM_AFTER_S, STALLED_AFTER_S, Overview, Stage
 from hub.api.sentences import Text, name_of
 from schemas.members import Member
 
@@ -21,7 +22,10 @@ _STAGE_NAMES = {
     "delivery": Text("Delivery", "投递"),
     "read_model": Text("Read model", "读模型"),
     "connectors": Text("Connectors", "连接器"),
+    "signer": Text("Signer", "签署"),
+    "receipts": Text("Receipts", "回执"),
 }
+_REGIONS = {"Sichuan": Text("Sichuan", "四川"), "Chongqing": Text("Chongqing", "重庆")}
 # By state: severity, what it is called, what to do.
 _CONNECTOR = {
     "failed": (
@@ -83,6 +87,7 @@ def troubles(overview: Overview) -> list[Trouble]:
         *_broker(overview),
         *_store(overview),
         *(_stalled(stage) for stage in overview.stages if stage.stalled_s >= STALLED_AFTER_S),
+        *_log(overview),
         *_connectors(overview),
         *_dead_letters(overview),
         *_parked(overview),
@@ -138,6 +143,90 @@ def _stalled(stage: Stage) -> Trouble:
         if stage.name == "connectors"
         else Text(f"Start `alliance run {process}`", f"请启动 `alliance run {process}`"),
     )
+
+
+def _log(overview: Overview) -> Iterator[Trouble]:
+    log = overview.log
+    if log is None:
+        return
+    if log.error or log.policy_error:
+        yield _unreadable(log)
+    elif log.unsigned_s >= STALLED_AFTER_S:
+        since = duration(log.unsigned_s)
+        yield Trouble(
+            "LOG_BEHIND",
+            "error",
+            "signer",
+            Text(f"The log has not been signed for {since.en}", f"日志已 {since.zh}未签署"),
+            Text(
+                f"{log.unsigned} entries wait behind the {log.signed_size} that are signed",
+                f"已签署 {log.signed_size} 条，{log.unsigned} 条在等待",
+            ),
+            Text("Start `alliance run signer`", "请启动 `alliance run signer`"),
+        )
+    if log.unwitnessed_s >= QUORUM_AFTER_S:
+        yield _no_quorum(overview, log)
+
+
+def _unreadable(log: LogView) -> Trouble:
+    if log.policy_error:
+        return Trouble(
+            "NO_QUORUM",
+            "error",
+            "policy",
+            Text("No quorum can be counted", "无法判断联署是否达到法定人数"),
+            _same(log.policy_error),
+            Text(
+                "Correct the alliance configuration, then start the console again",
+                "请更正联盟配置，然后重新启动控制台",
+            ),
+        )
+    return Trouble(
+        "LOG_UNREADABLE",
+        "error",
+        "log",
+        Text("The log's checkpoints cannot be read", "无法读取日志检查点"),
+        _same(log.error),
+        Text(
+            "Compare ALLIANCE_TLOG with the signer's; if the file is damaged, take it away and start `alliance run signer` "
+            "and `alliance run receipts` again",
+            "请核对 ALLIANCE_TLOG 与签署进程是否一致；若文件已损坏，请移走该文件并重新启动 `alliance run signer` 和 "
+            "`alliance run receipts`",
+        ),
+    )
+
+
+def _no_quorum(overview: Overview, log: LogView) -> Trouble:
+    """With enough members that cosign, the collector is at fault; else those that do not."""
+    since, known = duration(log.unwitnessed_s), overview.alliance.members
+    away = [name_of(known, code) for code in log.missing]
+    shares = [(share, region(share.group)) for share in log.quorum]
+    counted_en = ", ".join(f"{name.en} {s.cosigning} ({s.needed} needed)" for s, name in shares)
+    counted_zh = "，".join(f"{name.zh} {s.cosigning}（需 {s.needed}）" for s, name in shares)
+    found_en = f"{log.unwitnessed} signed entries wait. Cosigned by {counted_en}"
+    found_zh = f"{log.unwitnessed} 条已签署条目在等待。联署：{counted_zh}"
+    if away:
+        found_en += f". Missing: {', '.join(name.en for name in away)}"
+        found_zh += f"。缺少：{'、'.join(name.zh for name in away)}"
+    return Trouble(
+        "NO_QUORUM",
+        "error",
+        "receipts" if log.enough else ",".join(log.missing),
+        Text(f"No quorum of cosignatures for {since.en}", f"联署已 {since.zh}未达法定人数"),
+        Text(found_en, found_zh),
+        Text("Start `alliance run receipts`", "请启动 `alliance run receipts`")
+        if log.enough
+        else Text(
+            "Ask the missing members to run `alliance connector status DIR`: does the connector run, and what does its "
+            "witness refuse?",
+            "请缺少的学校运行 `alliance connector status DIR`，确认连接器在运行，并查看其见证拒绝的原因",
+        ),
+    )
+
+
+def region(name: str) -> Text:
+    """A region's names; the name itself of one that is not listed."""
+    return _REGIONS.get(name, _same(name))
 
 
 def _connectors(overview: Overview) -> Iterator[Trouble]:

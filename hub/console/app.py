@@ -16,12 +16,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.api.kafka_view import KafkaView
+from hub.api.log_view import LogWatch, policy_of
 from hub.api.overview import Watch
 from hub.api.problems import HANDLERS
 from hub.api.routes import Api
 from hub.console.pages import Pages
 from hub.store.queries import Reader
 from schemas.members import Alliance
+from schemas.tlog.policy import Policy
 
 # Everything comes from this server: no script, style or picture of anyone else, none written into the page, and no
 # other site may show the page in a frame.
@@ -43,14 +45,18 @@ def build_app(
     alliance: Alliance,
     kafka_view: KafkaView,
     clock: Callable[[], datetime] = utc_now,
+    log_folder: Path = Path(),
+    policy: tuple[Policy | None, str] | None = None,
 ) -> Starlette:
-    """The application: API under `/api/v1`, console at `/`, health and metrics beside.
+    """The application: API under `/api/v1`, console at `/`, health and metrics beside, files of the log under `/log/`.
 
+    `policy` is what `hub.api.log_view.policy_of` says, by default of the alliance alone.
     It polls `kafka_view` while it runs. Setting the event `app.state.closing` ends the streams of live updates, so
     that a server can stop without waiting for browsers.
     """
     closing = asyncio.Event()
-    watch = Watch(reader, alliance, kafka_view, clock)
+    log_watch = LogWatch(alliance, log_folder, *(policy or policy_of(alliance)))
+    watch = Watch(reader, alliance, kafka_view, clock, log_watch)
 
     @asynccontextmanager
     async def polling(_app: Starlette) -> AsyncIterator[None]:
@@ -65,7 +71,7 @@ def build_app(
 
     app = Starlette(
         routes=[
-            *Api(reader, alliance, watch).routes(),
+            *Api(reader, alliance, watch, log_folder).routes(),
             *Pages(watch, closing).routes(),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ],

@@ -11,6 +11,7 @@ import typer
 import uvicorn
 
 from hub.api.kafka_view import KafkaPoller
+from hub.api.log_view import cosignature_reader, policy_of
 from hub.console.app import build_app, utc_now
 from hub.settings import read_settings, require_bootstrap
 from hub.store.queries import Reader
@@ -60,7 +61,16 @@ def console(
     )  # the view says once when the broker is away
     engine = open_engine(settings.database_url)
     try:
-        application = build_app(Reader(engine), alliance, KafkaPoller(bootstrap, utc_now), utc_now)
+        policy, why_none = policy_of(alliance, settings.policy_file)
+        read_cosignature = cosignature_reader(policy, alliance.origin) if policy else None
+        application = build_app(
+            Reader(engine),
+            alliance,
+            KafkaPoller(bootstrap, utc_now, read_cosignature),
+            utc_now,
+            settings.tlog,
+            (policy, why_none),
+        )
         host, port = settings.http_address
         typer.echo(f"console at http://{host}:{port}/", err=True)
         make_server(application, host, port).run()

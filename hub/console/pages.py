@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Route
 
 from hub.api.overview import REFRESH_S, Overview, Watch
 from hub.api.sentences import name_of, sentence
-from hub.api.troubles import duration, stage_name, troubles
+from hub.api.troubles import duration, region, stage_name, troubles
 from hub.console.machines import svg
 from hub.console.plot import plot
 from hub.console.words import COOKIE, domain_name, gloss, wanted_lang, word
@@ -33,6 +33,7 @@ REGIONS = (
     "status",
     "attention",
     "flow",
+    "proof",
     "members",
     "outcomes",
     "cases",
@@ -141,6 +142,7 @@ class Pages:
             "said": lambda text: getattr(text, lang),
             "name": lambda code: getattr(name_of(members, code), lang),
             "stage": lambda name: getattr(stage_name(name), lang),
+            "region_name": lambda name: getattr(region(name), lang),
             "sentence": lambda entry: getattr(sentence(entry, members), lang),
             "duration": lambda seconds: getattr(duration(seconds), lang),
             "troubles": troubles(overview),

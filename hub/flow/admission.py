@@ -1,40 +1,60 @@
 """Admission: what may enter the ledger's input. Stateless; add workers to the group to go faster.
 
 Owns framing, schema, signature, authority, content hashes and the look for personal data. Everything else is the ledger's to decide. What is refused goes whole to
-`hub.dead-letters`, and its sender hears why in its inbox. At-least-once: an event admitted twice after a crash gets a
-`duplicate` entry, nothing else.
+`hub.dead-letters`, and its sender hears why in its inbox. Once the ledger's input has an event, its sender gets a signed
+promise, so that dropping it later would be provable. At-least-once: an event admitted twice after a crash gets a
+`duplicate` entry and a second promise, nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 from hub.domain.reasons import ADVICE, Outcome, Reason
-from hub.flow.kafka import Message, Outgoing, Partition, Writer, group_reader, producer
+from hub.errors import SettingsError
+from hub.flow.kafka import (
+    Message,
+    Outgoing,
+    Partition,
+    Writer,
+    group_reader,
+    plain_reader,
+    producer,
+)
+from hub.flow.keys import TOPIC as KEYS_TOPIC
+from hub.flow.keys import LedgerKeys
 from hub.flow.personal import suspected
 from hub.ledger.apply import DETAIL_CHARS
 from schemas import topics
 from schemas.catalogue import Schema
 from schemas.codec import UnknownSchema, Unreadable, decode, encode, schema_of
 from schemas.content import content_hash
-from schemas.envelope import KEY_ID, KIND, SIGNATURE, from_millis, header
+from schemas.envelope import (
+    EVENT_BYTES,
+    KEY_ID,
+    KIND,
+    NAME_BYTES,
+    SIGNATURE,
+    from_millis,
+    header,
+)
 from schemas.members import Alliance
-from schemas.records import Admitted, DeadLetter, Header
+from schemas.promises import promise
+from schemas.records import Admitted, DeadLetter, Header, MemberKeyChanged
 from schemas.records import Outcome as OutcomeRecord
-from schemas.signing import Verifier
+from schemas.signing import Signer, Verifier, load_signer
 
 log = structlog.get_logger("admission")
 
 GROUP = "hub.admission"
 BATCH = 500
-# A Kafka message has at most 1 MiB by default; in an inbox, key and headers repeat the event's subject and id.
-EVENT_BYTES = 256 * 1024
 LETTER_BYTES = 512 * 1024  # what a dead letter keeps of a message,
 KEY_BYTES = 1024  # and of its key, should it be larger
 
@@ -92,7 +112,8 @@ def check(message: Message, members: Collection[str], verifier: Verifier) -> Adm
         event: Any = decode(message.value)
     except Unreadable as error:
         return Refusal(Reason.UNREADABLE, str(error), event_type=schema.event)
-    refusal = _authority(message, schema, event, key_id, owner, members, verifier)
+    refusal = _names(schema, event.envelope)
+    refusal = refusal or _authority(message, schema, event, key_id, owner, members, verifier)
     refusal = refusal or _content(message.value, schema, event)
     if refusal is not None:
         return refusal
@@ -111,8 +132,24 @@ def _signature_fault(key_id: str, signature: bytes, verifier: Verifier) -> str:
     if not key_id or not signature:
         return f"headers {KEY_ID} and {SIGNATURE} are wanted, at least one is missing; sign the framed bytes"
     if verifier.owner(key_id) is None:
-        return f"key {key_id} is not in the alliance configuration; register it with alliance members keygen"
+        return (
+            f"key {key_id} is not in the alliance configuration, and no member added it by an event; "
+            "register it: alliance connector key add, or as a first key: alliance members keygen"
+        )
     return f"the signature does not fit key {key_id} and these bytes; sign the framed bytes exactly as sent"
+
+
+def _names(schema: Schema, envelope: Any) -> Refusal | None:
+    """The entry repeats these names beside the event, so they are short."""
+    for field_name in ("event_id", "source", "subject", "partition_key"):
+        size = len(getattr(envelope, field_name).encode("utf-8", "surrogatepass"))
+        if size > NAME_BYTES:
+            return Refusal(
+                Reason.TOO_LARGE,
+                f"envelope.{field_name} has {size} bytes, at most {NAME_BYTES} are taken; use a shorter id",
+                event_type=schema.event,
+            )
+    return None
 
 
 def _authority(
@@ -147,6 +184,15 @@ def _authority(
             f"{schema.event} is written by its {' or '.join(schema.writer)} ({' or '.join(entitled)}), "
             f"not by {envelope.member}; that member must publish it",
         )
+    if isinstance(event, MemberKeyChanged):
+        # The ledger does not know whose the first keys are; nobody may revoke another's by naming it.
+        for name in filter(None, (event.key_id, event.replaces)):
+            if verifier.owner(name) not in (None, envelope.member):
+                return refuse(
+                    Reason.NOT_WRITER,
+                    f"key {name} belongs to {verifier.owner(name)}, the event is of {envelope.member}; "
+                    "leave it to its owner",
+                )
     wanted = getattr(event, schema.key)
     if envelope.partition_key != wanted or message.key != wanted.encode():
         return refuse(
@@ -255,11 +301,51 @@ def _claimed_id(message: Message) -> str | None:
     return raw[:KEY_BYTES].decode(errors="replace") if raw else None
 
 
+@dataclass(frozen=True, slots=True)
+class Promiser:
+    """The hub's key for promises, and how long at most it takes to keep one, in milliseconds."""
+
+    signer: Signer
+    merge_ms: int
+
+    def promises(self, work: Work, now_ms: int) -> Iterable[tuple[str, Outgoing]]:
+        """One promise for each member of a batch, as (inbox, message)."""
+        made_at, merge_by = from_millis(now_ms), from_millis(now_ms + self.merge_ms)
+        for member, values in work.accepted.items():
+            said = promise(self.signer, member, values, made_at, merge_by)
+            yield (
+                topics.inbox(member),
+                Outgoing(member.encode(), encode(said), [(KIND, b"promise")]),
+            )
+
+
+def load_promiser(path: Path, alliance: Alliance, merge_ms: int) -> Promiser | None:
+    """The key of promises, or None where the alliance has none or admission holds none.
+
+    Raises `SettingsError` when the file holds another key than the alliance expects: nobody would believe its promises.
+    """
+    if alliance.promise_key is None or not path.exists():
+        return None
+    try:
+        signer = load_signer(path)
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"{path} holds no key for promises ({error}); run: alliance members keygen --hub --out {path.parent}"
+        ) from error
+    if signer.public != alliance.promise_key:
+        raise SettingsError(
+            f"{path} holds key {signer.key_id}, which is not log.promise_key of the alliance configuration; "
+            "set ALLIANCE_HUB_KEYS to the folder that has it"
+        )
+    return Promiser(signer, merge_ms)
+
+
 @dataclass(slots=True)
 class Work:
-    """What one batch of messages becomes."""
+    """What one batch of messages becomes. `accepted` are the framed events of each member."""
 
     admitted: list[Outgoing] = field(default_factory=list)
+    accepted: dict[str, list[bytes]] = field(default_factory=dict)
     dead: list[Outgoing] = field(default_factory=list)
     notices: dict[str, list[Outgoing]] = field(default_factory=dict)
     positions: dict[Partition, tuple[int, str]] = field(default_factory=dict)
@@ -277,6 +363,8 @@ def sort_out(
         verdict = check(message, members, verifier)
         if isinstance(verdict, Admitted):
             work.admitted.append(Outgoing(message.key, encode(verdict), []))
+            member = topics.owner(message.topic) or ""  # `check` found it to be the event's
+            work.accepted.setdefault(member, []).append(verdict.event)
         else:
             letter = dead_letter(message, verdict, now_ms())
             work.dead.append(Outgoing(letter.member.encode(), encode(letter), []))
@@ -300,31 +388,55 @@ async def run_admission(
     stop: asyncio.Event,
     now_ms: Callable[[], int],
     instance: str = "1",
+    promiser: Promiser | None = None,
 ) -> None:
-    """Work as one admission worker until `stop` is set.
+    """Work as one admission worker until `stop` is set. Without a key for promises none are made.
 
-    A batch is checked while the one before is on its way; positions are committed after both Kafka writes.
+    A batch is checked while the one before is on its way; positions are committed after all its Kafka writes.
     """
     members, verifier = frozenset(alliance.members), alliance.verifier()
     outboxes = [topics.outbox(code) for code in alliance.members]
     async with (
         producer(bootstrap, f"{GROUP}.{instance}") as writer,
+        plain_reader(bootstrap, [(KEYS_TOPIC, 0)], f"{GROUP}.{instance}.keys") as key_reader,
         group_reader(bootstrap, outboxes, GROUP, instance) as reader,
     ):
-        log.info("started", group=GROUP, members=len(members))
+        keys = LedgerKeys(key_reader, members, verifier)
+        learned = await keys.read_on()
+        log.info(
+            "started", group=GROUP, members=len(members), keys_learned=len(learned), promises=promiser is not None
+        )  # fmt: skip
         sent: tuple[Work, list[Awaitable[int]]] | None = None
         while not stop.is_set():
             messages = await reader.batch(20 if sent else 500, BATCH)
+            await keys.look_for(messages)
             work = sort_out(messages, members, verifier, now_ms) if messages else None
             if sent is not None:
-                await asyncio.gather(*sent[1])
+                await _settle(writer, *sent, promiser, now_ms)
                 await reader.commit(sent[0].positions)
             sent = (work, await _send(writer, work)) if work else None
             if work:
                 log.info("admitted", events=len(work.admitted), refused=len(work.dead))
         if sent is not None:
-            await asyncio.gather(*sent[1])
+            await _settle(writer, *sent, promiser, now_ms)
             await reader.commit(sent[0].positions)
+
+
+async def _settle(
+    writer: Writer,
+    work: Work,
+    acks: list[Awaitable[int]],
+    promiser: Promiser | None,
+    now_ms: Callable[[], int],
+) -> None:
+    """Wait until Kafka has the batch; what it has, the hub can promise."""
+    await asyncio.gather(*acks)
+    if promiser is None:
+        return
+    promised: list[Awaitable[int]] = []
+    for inbox, message in promiser.promises(work, now_ms()):
+        promised += await writer.send(inbox, [message])
+    await asyncio.gather(*promised)
 
 
 async def _send(writer: Writer, work: Work) -> list[Awaitable[int]]:

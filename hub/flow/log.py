@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from hub.flow.kafka import plain_reader
+from hub.flow.snapshots import Start
 from hub.ledger.replay import Replay
 from hub.ledger.state import Rules, State
 from schemas import topics
@@ -31,15 +32,20 @@ async def replay_log(
     see: Callable[[Entry], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
     state: State | None = None,
+    start: Start | None = None,
 ) -> Replayed:
-    """Read the whole log and recompute it. `see` gets each accepted entry, `progress` (records read, records in all).
+    """Read the log and recompute it. `see` gets each accepted entry, `progress` (records read, records in all).
 
-    Who wants to look at the ledger's state while it grows gives an empty one as `state`.
+    Who wants to look at the ledger's state while it grows gives an empty one as `state`. Without a snapshot to `start`
+    from, the whole log is read: only that proves anything.
 
     Raises `LedgerCorrupt` where the log is not what the rules make of its events.
     """
-    replay = Replay(rules, state or State(members))
-    async for values, offset, end in _values(bootstrap):
+    if start is not None:
+        replay, last = Replay(rules, start.state, start.state.head), start.next_offset
+    else:
+        replay, last = Replay(rules, state or State(members)), 0
+    async for values, offset, end in _values(bootstrap, last):
         for value in values:
             entry = replay.feed(value)
             if entry is not None and see is not None:
@@ -49,13 +55,13 @@ async def replay_log(
         last = offset
         if offset >= end:
             return Replayed(replay, last)
-    return Replayed(replay, 0)
+    return Replayed(replay, last)
 
 
-async def _values(bootstrap: str) -> AsyncIterator[tuple[list[bytes], int, int]]:
+async def _values(bootstrap: str, offset: int) -> AsyncIterator[tuple[list[bytes], int, int]]:
     async with plain_reader(bootstrap, [(topics.LEDGER_ENTRIES, 0)], "hub.log") as reader:
         end = await reader.end(topics.LEDGER_ENTRIES)
-        offset = 0
+        reader.seek(topics.LEDGER_ENTRIES, offset)
         while offset < end:
             messages = await reader.batch(500, 2000)
             for message in messages:

@@ -18,6 +18,12 @@ COMPACTED = {"cleanup.policy": "compact"}
 # A closed case is a message without value, which Kafka drops a day after compaction unless told otherwise (Kafka's
 # `delete.retention.ms`). A read model that was away for longer would show the case as open for ever.
 CASES = {**COMPACTED, "delete.retention.ms": A_YEAR["retention.ms"]}
+# An erased payload leaves an empty message, which stays long enough for every replica and host to see it.
+PRIVATE = {
+    **COMPACTED,
+    "delete.retention.ms": A_YEAR["retention.ms"],
+    "max.compaction.lag.ms": A_WEEK["retention.ms"],
+}
 # The order is Kafka's, so the time is: the ledger's clock follows the broker's append time.
 LEDGER = {**FOREVER, "message.timestamp.type": "LogAppendTime"}
 ENTRIES = {
@@ -40,6 +46,9 @@ def topic_plan(members: Iterable[str], extra: Iterable[TopicSpec] = ()) -> list[
         TopicSpec(topics.TOPIC_RATES, 1, COMPACTED),
         TopicSpec(topics.CASES, 1, CASES),
         TopicSpec(topics.SCHEMAS, 1, COMPACTED),
+        TopicSpec(topics.CHECKPOINTS, 1, FOREVER),
+        TopicSpec(topics.COSIGNATURES, 1, A_YEAR),
+        TopicSpec(topics.PRIVATE, 1, PRIVATE),
     ]
     plan += [TopicSpec(topics.domain(name), 1, FOREVER) for name in catalogue().domains()]
     for member in members:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -26,6 +27,7 @@ from hub.flow.kafka import (
     producer,
 )
 from hub.flow.log import replay_log
+from hub.flow.snapshots import newest_start
 from hub.ledger.apply import Written, apply
 from hub.ledger.state import Input, Rules
 from schemas import topics
@@ -74,9 +76,17 @@ def read_input(message: Message) -> Input:
 
 
 async def run_sequencer(
-    bootstrap: str, alliance: Alliance, rules: Rules, stop: asyncio.Event, instance: str = "1"
+    bootstrap: str,
+    alliance: Alliance,
+    rules: Rules,
+    stop: asyncio.Event,
+    instance: str = "1",
+    snapshots: Path | None = None,
 ) -> None:
-    """Work, or stand by, until `stop` is set. Raises `LedgerCorrupt` when the books disagree: do not restart blindly."""
+    """Work, or stand by, until `stop` is set. Raises `LedgerCorrupt` when the books disagree: do not restart blindly.
+
+    It starts from the newest snapshot in the folder that the log bears out, else from the log's beginning.
+    """
     listener = OnAssignment()
     async with group_reader(bootstrap, [topics.LEDGER_IN], GROUP, instance, listener) as reader:
         while not stop.is_set():
@@ -86,7 +96,9 @@ async def run_sequencer(
             try:
                 # A producer that lost a batch may never send another: its numbering has a hole. So, a new one each time.
                 async with producer(bootstrap, f"{GROUP}.{instance}") as writer:
-                    await _lead(bootstrap, alliance, rules, stop, listener, reader, writer)
+                    await _lead(
+                        bootstrap, alliance, rules, stop, listener, reader, writer, snapshots
+                    )
             except LostTheHead as doubt:
                 log.warning("read_again", why=str(doubt))
 
@@ -99,9 +111,12 @@ async def _lead(
     listener: OnAssignment,
     reader: Reader,
     writer: Writer,
+    snapshots: Path | None,
 ) -> None:
     generation = listener.generation
-    log_read = await replay_log(bootstrap, frozenset(alliance.members), rules)
+    members = frozenset(alliance.members)
+    start = await newest_start(bootstrap, snapshots, members) if snapshots else None
+    log_read = await replay_log(bootstrap, members, rules, start=start)
     state, end = log_read.state, log_read.end_offset
     if generation != listener.generation:
         return

@@ -29,9 +29,11 @@ def wall_ms() -> int:
 async def _admission(
     settings: Settings, bootstrap: str, alliance: Alliance, stop: asyncio.Event
 ) -> None:
-    from hub.flow.admission import run_admission
+    from hub.flow.admission import load_promiser, run_admission
 
-    await run_admission(bootstrap, alliance, stop, wall_ms, settings.instance)
+    key = settings.hub_keys / "promises.key"
+    promiser = load_promiser(key, alliance, settings.merge_s * 1000)
+    await run_admission(bootstrap, alliance, stop, wall_ms, settings.instance, promiser)
 
 
 async def _sequencer(
@@ -40,7 +42,18 @@ async def _sequencer(
     from hub.events import rules
     from hub.flow.sequencer import run_sequencer
 
-    await run_sequencer(bootstrap, alliance, rules(), stop, settings.instance)
+    await run_sequencer(bootstrap, alliance, rules(), stop, settings.instance, settings.snapshots)
+
+
+async def _auditor(
+    settings: Settings, bootstrap: str, alliance: Alliance, stop: asyncio.Event
+) -> None:
+    from hub.events import rules
+    from hub.flow.auditor import run_auditor
+
+    await run_auditor(
+        bootstrap, alliance, rules(), stop, settings.snapshots, every=settings.snapshot_every
+    )
 
 
 async def _clock(
@@ -75,13 +88,40 @@ async def _streams(
     await run_streams(bootstrap, stop, instance=settings.instance)
 
 
+async def _signer(
+    settings: Settings, bootstrap: str, alliance: Alliance, stop: asyncio.Event
+) -> None:
+    from hub.run.kafka_bus import KafkaBus
+    from hub.transparency.signer import load_key, run_signer
+
+    key = load_key(settings.hub_keys / "log.key", alliance)
+    bus = KafkaBus(bootstrap, f"hub.signer.{settings.instance}")
+    await run_signer(bus, key, settings.tlog, settings.signer_database_url, stop)
+
+
+async def _receipts(
+    settings: Settings, bootstrap: str, alliance: Alliance, stop: asyncio.Event
+) -> None:
+    from hub.run.kafka_bus import KafkaBus
+    from hub.transparency.files import LogFiles
+    from hub.transparency.receipts import load_policy, run_receipts
+
+    policy = load_policy(settings.policy_file, alliance)
+    bus = KafkaBus(bootstrap, f"hub.receipts.{settings.instance}")
+    files = LogFiles(settings.tlog)
+    await run_receipts(bus, policy, alliance.origin, files, frozenset(alliance.members), stop)
+
+
 PARTS: dict[str, Part] = {
     "admission": _admission,
     "sequencer": _sequencer,
+    "auditor": _auditor,
     "clock": _clock,
     "delivery": _delivery,
     "projector": _projector,
     "streams": _streams,
+    "signer": _signer,
+    "receipts": _receipts,
 }
 
 
@@ -121,6 +161,12 @@ def sequencer() -> None:
 
 
 @app.command()
+def auditor() -> None:
+    """Recompute every entry as it is written, and leave snapshots for a quick start."""
+    run_part("auditor")
+
+
+@app.command()
 def clock() -> None:
     """Make the ledger look at its clock every ALLIANCE_TICK_S seconds, so that deadlines fall."""
     run_part("clock")
@@ -136,6 +182,18 @@ def delivery() -> None:
 def projector() -> None:
     """Keep the read model of API and console."""
     run_part("projector")
+
+
+@app.command()
+def signer() -> None:
+    """Keep the log's files and sign its checkpoints (one only; it alone holds the log's key)."""
+    run_part("signer")
+
+
+@app.command()
+def receipts() -> None:
+    """Collect the members' cosignatures and send receipts for what a quorum has seen."""
+    run_part("receipts")
 
 
 @app.command()

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hub.security.keys import keygen
+from hub.errors import SettingsError
+from hub.security.keys import hub_keygen, keygen, set_quorum
 from hub.settings import read_settings
 from schemas.members import load_alliance
 
@@ -39,13 +40,39 @@ def list_command(as_json: bool = typer.Option(False, "--json", help="Print JSON.
     Console().print(table)
 
 
+@app.command("quorum")
+def quorum_command(
+    rows: list[str] = typer.Argument(..., metavar="REGION=COUNT...", help="Sichuan=6 Chongqing=5"),
+) -> None:
+    """Set how many members of each region must have cosigned a checkpoint before it is final."""
+    settings = read_settings()
+    quorum = {}
+    for row in rows:
+        region, _, count = row.rpartition("=")
+        if not region or not count.isdecimal():
+            raise SettingsError(f"{row!r} is no REGION=COUNT; write for example Sichuan=6")
+        quorum[region] = int(count)
+    set_quorum(settings.alliance_file, quorum)
+    print(f"quorum of {settings.alliance_file}: {', '.join(rows)}")
+
+
 @app.command("keygen")
 def keygen_command(
     out: Path = typer.Option(..., "--out", help="Folder for the private keys, <code>.key each."),
     member: list[str] = typer.Option([], "--member", help="Only for this member; may be repeated."),
+    hub: bool = typer.Option(False, "--hub", help="The hub's own: log.key and promises.key."),
 ) -> None:
     """Make key pairs; public keys are added to the alliance configuration (ALLIANCE_FILE)."""
     settings = read_settings()
+    if hub:
+        names = hub_keygen(settings.alliance_file, out)
+        print(
+            f"{' and '.join(names)} registered in {settings.alliance_file}"
+            if names
+            else f"nothing to do: {settings.alliance_file} has the hub's keys of {out}"
+        )
+        if not member:
+            return
     made = keygen(settings.alliance_file, out, member or None)
     for code, key in made.items():
         print(f"{code}  {key}  {out / (code + '.key')}")

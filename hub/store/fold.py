@@ -37,6 +37,7 @@ log = structlog.get_logger()
 
 STEP_MS = 10_000  # one bar of the console's plot
 KEPT_MS = 24 * 3_600_000
+ERASED = "student.erased"
 
 
 class LogReplaced(HubError):
@@ -187,8 +188,31 @@ def _write_entries(connection: Connection, counted: Sequence[tuple[Entry, Head, 
         tables.pulse,
         _counted(Counter((_step(entry), entry.outcome) for entry in said)),
     )
+    _forget(connection, [entry for entry in said if entry.event_type == ERASED])
     oldest = found[-1].ledger_at - timedelta(milliseconds=KEPT_MS)
     connection.execute(tables.pulse.delete().where(tables.pulse.c.at < oldest))
+
+
+def _forget(connection: Connection, entries: Iterable[Entry]) -> None:
+    """Drop the dead letters that name a student who was erased; those that come later are not written."""
+    students = sorted({entry.subject for entry in entries if entry.outcome == "applied"})
+    if not students:
+        return
+    statement = _insert(connection, tables.erased_students).on_conflict_do_nothing()
+    connection.execute(statement, [{"student_id": student} for student in students])
+    t = tables.dead_letters
+    rows = connection.execute(select(t.c.letter_offset, t.c.value)).all()
+    gone = [row.letter_offset for row in rows if _names(bytes(row.value), students)]
+    if gone:
+        connection.execute(
+            t.delete().where(t.c.letter_offset == bindparam("of_letter")),
+            [{"of_letter": offset} for offset in gone],
+        )
+
+
+def _names(value: bytes, students: Iterable[str]) -> bool:
+    """Whether a framed message names a student: Avro writes texts as they are."""
+    return any(student.encode() in value for student in students)
 
 
 def _entry_row(entry: Entry, head: Head, value: bytes) -> dict[str, Any]:
@@ -268,9 +292,10 @@ def _latest(table: Table, kind: type[T]) -> Callable[[Connection, Sequence[Taken
 
 def _write_dead_letters(connection: Connection, records: Sequence[Taken]) -> None:
     rows = []
+    erased = connection.execute(select(tables.erased_students.c.student_id)).scalars().all()
     for record in records:
         letter = _decoded(record, DeadLetter)
-        if letter is not None:
+        if letter is not None and not _names(record.value or b"", erased):
             values = letter.to_avro()
             row = {c.name: values[c.name] for c in tables.dead_letters.columns if c.name in values}
             rows.append(row | {"letter_offset": record.offset, "value": record.value})

@@ -187,6 +187,15 @@ class Reader:
         rows = self._rows(select(t.c.value, t.c.hash).where(t.c.seq == seq))
         return _stored(rows[0]) if rows else None
 
+    def seq_of(self, event_id: str, up_to: int | None = None) -> int | None:
+        """The newest entry about an event, at `up_to` or before; None when there is none."""
+        t = tables.entries
+        wanted = select(func.max(t.c.seq)).where(t.c.event_id == event_id)
+        if up_to is not None:
+            wanted = wanted.where(t.c.seq <= up_to)
+        found = self._rows(wanted)[0][0]
+        return None if found is None else int(found)
+
     def still_parked(self) -> int:
         """How many parked events wait for a predecessor now: none of their later entries decided them."""
         t, later = tables.entries, tables.entries.alias()

@@ -186,6 +186,14 @@ dead_letters = Table(
     Column("value", LargeBinary, nullable=False),  # the framed dead letter, verbatim
 )
 
+# Students whose home destroyed their keys. Dead letters that name one are not kept: what was refused may hold anything,
+# and unlike the ledger it proves nothing. Entries stay as they are, under a pseudonym that leads to nobody.
+erased_students = Table(
+    "erased_students",
+    metadata,
+    Column("student_id", Words, primary_key=True),
+)
+
 # Open cases as hub.cases has them, one column per field but for the next actors: those are rows of `turns`.
 open_cases = Table(
     "open_cases",
