@@ -128,7 +128,8 @@ class Campus:
             self._settle(item)
         elif kind == "event":
             for receive in RECEIVES.get(item["event"], ()):
-                receive(self.desk, Received(item["event"], item["eventId"], item["record"]))
+                told = Received(item["event"], item["eventId"], item["record"], item.get("private"))
+                receive(self.desk, told)
         elif kind == "flag":
             for flag in FLAGS.get(item["record"]["case_kind"], ()):
                 flag(self.desk, Flagged(item["eventId"], item["record"]))

@@ -33,6 +33,9 @@ class Received:
     event: str
     event_id: str
     record: Mapping[str, Any]
+    private: Mapping[str, Any] | None = (
+        None  # what only home and host may read, if the connector could
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,12 @@ def _text(body: Mapping[str, Any]) -> str:
     return json.dumps(body, ensure_ascii=False)
 
 
+_PRIVATE = """[private]
+encryption = {{ file = "../../keys/{code}.encryption" }}
+
+"""
+
+
 def write_connector(folder: Path, place: Place, alliance: Alliance, bootstrap: str) -> None:
     """Fill in the connector template for one campus. Each resource of the feed has the mapping of its name."""
     filled = {
@@ -155,6 +161,9 @@ def write_connector(folder: Path, place: Place, alliance: Alliance, bootstrap: s
         "name": alliance.members[place.code].name_en,
         "port": str(place.port),
         "bootstrap": bootstrap,
+        "private": _PRIVATE.format(code=place.code)
+        if alliance.members[place.code].encryption
+        else "",
         "mappings": "\n".join(f'{name} = "mapping/{name}.toml"' for name in RESOURCES),
     }
     _copy(files("connectors.sandbox") / "connector_template", folder, filled)

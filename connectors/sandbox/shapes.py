@@ -82,8 +82,9 @@ def enrollment_request(
     home: str,
     offering: Row,
     until: date,
+    domain: str,
 ) -> Body:
-    """`student`: a row of the table student; `offering`: one of the table catalogue."""
+    """`student`: a row of the table student; `offering`: one of the table catalogue; `domain`: home's on the Internet."""
     return {
         "associationId": enrollment_id,
         "associationType": "courseOfferingAssociation",
@@ -94,6 +95,8 @@ def enrollment_request(
             "level": student["level"],
             "majorCode": student["major"],
             "activeRegistration": True,
+            "displayName": student["name"],
+            "mail": f"{student['number']}@stu.{domain}",
         },
         "homeOrganization": home,
         "organization": offering["host"],
@@ -159,6 +162,10 @@ def result(
         "contactHours": course.get("ext", {}).get("contactHours"),
         "attempt": 1,
         "final": True,
+        "transcript": {
+            "coursework": f"{mark.label} / {mark.notation}",
+            "examinedOn": day.isoformat(),
+        },
     }
 
 

@@ -10,7 +10,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,18 +20,18 @@ from connectors.sdk.contract import ConfigError, Options, SinkKind, SourceKind
 from connectors.sdk.discovery import Kind, kinds
 from connectors.sdk.expressions import compile_path
 from connectors.sdk.mapping import EventMapping, load_mapping
+from connectors.sdk.private import PrivateSettings, PrivateTable, load_private
+from connectors.sdk.trust import Trust, TrustTable, load_trust, path_of_file
 from schemas.members import Alliance, AllianceFileError, load_alliance
 from schemas.signing import Signer, load_signer
 
 FILE = "connector.toml"
+# Of these `{ file = }` the path is kept; of all others the text is the value.
+_PATHS = (("member", "key"), ("trust", "policy"), ("trust", "witness"))
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _path_of_key(value: object) -> object:
-    return value["file"] if isinstance(value, dict) and set(value) == {"file"} else value
 
 
 class MemberTable(_Table):
@@ -39,7 +39,7 @@ class MemberTable(_Table):
 
     code: str
     name: str = Field(default="campus", pattern=r"^[a-z0-9-]{1,40}$")
-    key: Annotated[str, BeforeValidator(_path_of_key)]
+    key: Annotated[str, BeforeValidator(path_of_file)]
     alliance: str = "alliance.toml"
 
 
@@ -98,6 +98,8 @@ class _File(_Table):
     member: MemberTable
     kafka: KafkaTable
     runtime: RuntimeTable = RuntimeTable()
+    trust: TrustTable = TrustTable()
+    private: PrivateTable | None = None
     source: dict[str, dict[str, Any]] = {}
     sink: dict[str, dict[str, Any]] = {}
 
@@ -135,6 +137,8 @@ class Config:
     alliance: Alliance
     sources: Sequence[SourceConfig]
     sinks: Sequence[SinkConfig]
+    trust: Trust = field(default_factory=Trust)
+    private: PrivateSettings | None = None
 
     @property
     def state_path(self) -> Path:
@@ -171,6 +175,16 @@ def load_config(folder: Path, environ: Mapping[str, str] | None = None) -> Confi
         _source(path, folder, name, raw, whole, faults) for name, raw in whole.source.items()
     ]
     sinks = [_sink(path, name, raw, faults) for name, raw in whole.sink.items()]
+    trust = (
+        load_trust(str(path), folder, whole.member.key, whole.trust, alliance, faults)
+        if alliance
+        else Trust()
+    )
+    private = (
+        load_private(str(path), folder, whole.private, whole.member.code, alliance, faults)
+        if whole.private and alliance
+        else None
+    )
     if faults or alliance is None or signer is None:
         raise ConfigError("\n".join(faults))
     return Config(
@@ -182,6 +196,8 @@ def load_config(folder: Path, environ: Mapping[str, str] | None = None) -> Confi
         alliance,
         [source for source in sources if source],
         [sink for sink in sinks if sink],
+        trust,
+        private,
     )
 
 
@@ -202,7 +218,7 @@ def _resolved(
     inner = {
         name: _resolved(item, (*at, name), path, environ, faults) for name, item in value.items()
     }
-    if set(inner) == {"file"} and isinstance(inner["file"], str) and at != ("member", "key"):
+    if set(inner) == {"file"} and isinstance(inner["file"], str) and at not in _PATHS:
         try:
             return (path.parent / inner["file"]).read_text(encoding="utf-8").strip()
         except OSError as error:
@@ -232,10 +248,10 @@ def _validated(
 
 def _names(model: type[BaseModel]) -> Iterator[str]:
     """The keys of a table and of the tables in it."""
-    for name, field in model.model_fields.items():
+    for name, found in model.model_fields.items():
         yield name
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _names(field.annotation)
+        if isinstance(found.annotation, type) and issubclass(found.annotation, BaseModel):
+            yield from _names(found.annotation)
 
 
 def _said(fault: Any, names: Sequence[str]) -> str:
@@ -274,12 +290,22 @@ def _identity(
             f"{path}: member.code: {member.code} is not in {member.alliance}; "
             f"write one of {', '.join(sorted(alliance.members))}"
         )
-    elif alliance and signer and signer.key_id not in alliance.members[member.code].keys:
+    elif (
+        alliance
+        and signer
+        and signer.key_id not in alliance.members[member.code].keys
+        and not noted(folder / member.key).exists()
+    ):
         faults.append(
             f"{path}: member.key: key {signer.key_id} is not listed for {member.code} in {member.alliance}, "
-            "so the hub would refuse every event; add its public key there"
+            "so the hub would refuse every event; add its public key there, or make one with: alliance connector key add"
         )
     return alliance, signer
+
+
+def noted(key: Path) -> Path:
+    """The note beside a private key that an event brought into the ledger, see `connectors.sdk.key_cli`."""
+    return key.with_name(f"{key.name}.added")
 
 
 def _kind(

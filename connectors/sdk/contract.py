@@ -6,7 +6,7 @@ signing, resending and health; an author reads pages or applies batches and says
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
@@ -79,6 +79,10 @@ class Delivery:
 
     `ledger_seq` is None for a refusal (the event never reached the ledger). `outcome` is empty but for outcomes. A flag
     is the hub's word that a case of ours needs a person, or ran out of time; `record` is its hub.case-flagged.
+
+    `private` is the private part of an event, deciphered; `private_state` says `readable`, or why there is none (`missing`,
+    `erased`, `unreadable`), and is empty for events that have no such part. `local_id` is our own id of a student of ours
+    for whom this connector made the pseudonym.
     """
 
     kind: Literal["event", "outcome", "flag"]
@@ -87,6 +91,9 @@ class Delivery:
     ledger_seq: int | None
     record: Record
     outcome: str = ""
+    private: Mapping[str, Any] | None = None
+    private_state: str = ""
+    local_id: str | None = None
 
     @property
     def key(self) -> str:
@@ -115,7 +122,11 @@ class Delivery:
                 "refersToSeq": said.refers_to if said.about_seq is None else said.about_seq,
                 "refersToVersion": said.about_version,
             }
-        return head | {"record": to_json(self.record)}
+        whole = head | {"record": to_json(self.record)}
+        if self.private_state:
+            part = None if self.private is None else dict(self.private)
+            whole |= {"private": part, "privateState": self.private_state}
+        return whole if self.local_id is None else whole | {"localId": self.local_id}
 
 
 @dataclass(frozen=True, slots=True)

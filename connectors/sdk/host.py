@@ -13,6 +13,7 @@ from connectors.sdk.clock import Clock
 from connectors.sdk.config import Config, KafkaTable
 from connectors.sdk.contract import ConfigError
 from connectors.sdk.kafka import KafkaBus
+from connectors.sdk.private import Vault, open_vault
 from connectors.sdk.runtime import Connector
 from connectors.sdk.state import State
 from schemas import topics
@@ -54,10 +55,23 @@ async def host(configs: Sequence[Config], clock: Clock, rng: random.Random) -> N
     states = [State(config.state_path) for config in configs]
     buses: dict[KafkaTable, KafkaBus] = {}
     connectors = []
+    vaults: list[Vault] = []
     for config, state in zip(configs, states, strict=True):
         bus = buses.setdefault(config.kafka, KafkaBus(config.kafka, clock))
         inbox = bus.inbox(topics.inbox(config.member.code), state.inbox_position()[0])
-        connectors.append(Connector(config, state, bus, inbox, clock, rng))
+        vault = open_vault(config.private)
+        payloads = None
+        if vault is not None:
+            vaults.append(vault)
+            payloads = bus.shared(topics.PRIVATE, vault.store.position())
+        checkpoints = None
+        if config.trust.witness is not None:
+            checkpoints = bus.shared(topics.CHECKPOINTS, state.checkpoints_position())
+        connectors.append(
+            Connector(
+                config, state, bus, inbox, clock, rng, vault=vault, payloads=payloads, checkpoints=checkpoints
+            )
+        )  # fmt: skip
     try:
         for bus in buses.values():
             bus.start()
@@ -70,6 +84,8 @@ async def host(configs: Sequence[Config], clock: Clock, rng: random.Random) -> N
                 await bus.close()
         for state in states:
             state.close()
+        for vault in vaults:
+            vault.store.close()
         for lock in locks:
             lock.release()
 

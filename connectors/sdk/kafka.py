@@ -30,7 +30,6 @@ from connectors.sdk.config import KafkaTable
 from connectors.sdk.contract import ConfigError, NoPermission, Transient
 from schemas.envelope import Headers
 
-MAX_EVENT_BYTES = 256 * 1024  # admission takes no more
 _BATCH_BYTES = 512 * 1024
 _FEW = 20  # up to so many, messages of several connectors may share a batch (heartbeats have one topic)
 _BACKLOG = 2_000  # messages one campus may have waiting here before its partition is paused
@@ -41,7 +40,7 @@ _GATHER_S = (
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Something to publish."""
+    """Something to publish. An empty value goes out as none: only that makes Kafka's compaction drop what had the key."""
 
     key: bytes
     value: bytes
@@ -111,6 +110,44 @@ class _Lane:
         return taken
 
 
+class _SharedLane(_Lane):
+    """A topic read once and given to several readers, each from its own position."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic, 0)
+        self._readers: list[_Lane] = []
+
+    def reader(self, position: int) -> _Lane:
+        reader = _Lane(self.tp.topic, position)
+        reader.resume = self._resume
+        self._readers.append(reader)
+        self.position = min(one.position for one in self._readers)
+        return reader
+
+    def fill(self, records: Sequence[Any]) -> None:
+        for reader in self._readers:
+            new = [record for record in records if record.offset >= reader.position]
+            if new:
+                reader.fill(new)
+                reader.paused = reader.full
+        self.position = records[-1].offset + 1
+
+    def fail(self, fault: Exception) -> None:
+        for reader in self._readers:
+            reader.fail(fault)
+
+    @property
+    def full(self) -> bool:
+        return any(reader.full for reader in self._readers)
+
+    def _resume(self) -> None:
+        """One reader has room again; the consumer goes on when all have."""
+        for reader in self._readers:
+            reader.paused = reader.full
+        if self.paused and not self.full:
+            self.resume()
+
+
 class KafkaBus:
     """One producer, and as many consumers as inboxes named twice make necessary (usually one)."""
 
@@ -120,6 +157,7 @@ class KafkaBus:
         self._producer: Any = None
         self._lock = asyncio.Lock()
         self._groups: list[dict[str, _Lane]] = []
+        self._shared: dict[str, _SharedLane] = {}
         self._pumps: list[asyncio.Task[None]] = []
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -131,6 +169,14 @@ class KafkaBus:
             self._groups.append(group)
         group[topic] = _Lane(topic, position)
         return group[topic]
+
+    def shared(self, topic: str, position: int) -> Inbox:
+        """Open a topic that every connector of this process reads; one consumer reads it once for all. Before `start`."""
+        lane = self._shared.get(topic)
+        if lane is None:
+            lane = self._shared[topic] = _SharedLane(topic)
+            self._groups.append({topic: lane})
+        return lane.reader(position)
 
     def start(self) -> None:
         """Begin to read; connecting happens in the background and is repeated."""
@@ -272,7 +318,7 @@ async def _send(producer: Any, topic: str, messages: Sequence[Message]) -> None:
     if len(messages) <= _FEW:
         sent = [
             await producer.send(
-                topic, message.value, key=message.key, headers=message.headers, partition=0
+                topic, message.value or None, key=message.key, headers=message.headers, partition=0
             )
             for message in messages
         ]
@@ -287,7 +333,7 @@ async def _send_batches(producer: Any, topic: str, messages: Sequence[Message]) 
     sent = []
     batch = producer.create_batch()
     for message in messages:
-        fields = {"key": message.key, "value": message.value, "headers": message.headers}
+        fields = {"key": message.key, "value": message.value or None, "headers": message.headers}
         if batch.append(timestamp=None, **fields) is None:
             sent.append(await producer.send_batch(batch, topic, partition=0))
             batch = producer.create_batch()

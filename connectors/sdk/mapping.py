@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from connectors.sdk.contract import ConfigError, Permanent
 from connectors.sdk.expressions import MISSING, compile_path
+from connectors.sdk.private import Person
 from schemas.catalogue import Schema, catalogue
 from schemas.codec import from_json
 from schemas.content import content_hash
@@ -32,6 +33,13 @@ class MappingError(Permanent):
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PseudonymTable(_Table):
+    """The value of `path` is our own id of a student: a pseudonym towards one host takes its place."""
+
+    host: str  # JMESPath to the host's code
+    purpose: str = "study"
 
 
 class FieldTable(_Table):
@@ -47,6 +55,7 @@ class FieldTable(_Table):
     codes: str | None = None
     convert: Literal["date", "decimal", "int", "bool", "string", "term"] | None = None
     formats: tuple[str, ...] = ()
+    pseudonym: PseudonymTable | None = None
 
 
 class Template(_Table):
@@ -81,15 +90,25 @@ class _File(_Table):
     event: _EventTable
     envelope: EnvelopeTable
     fields: dict[str, FieldTable | str]
+    private: dict[str, FieldTable | str] = {}
 
 
 Put: TypeAlias = Callable[[Any], Any]  # a record to the value of one field, or MISSING
+Naming: TypeAlias = Callable[[Person], str]  # a student of ours to a pseudonym
 _REQUIRED_IN_ENVELOPE = {"event_id", "occurred_at", "recorded_at", "aggregate_version"}
+
+
+def no_pseudonyms(person: Person) -> str:
+    """The naming of a connector that has no secret to make pseudonyms with."""
+    raise MappingError(
+        f"the mapping makes a pseudonym towards {person.host} and connector.toml has no [private]; add it",
+        "a pseudonym without [private]",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class EventMapping:
-    """A compiled mapping file. `record` is pure."""
+    """A compiled mapping file. `record` is pure, but for the pseudonyms that `naming` gives."""
 
     file: str
     schema: Schema
@@ -99,10 +118,14 @@ class EventMapping:
     fields: Mapping[tuple[str, ...], Put]
     subject: str | None
     partition_key: str | None
+    private: Mapping[tuple[str, ...], Put]
 
-    def record(self, data: Any) -> Record:
-        """The event a campus's record tells of. Raises `MappingError`."""
-        values = _assembled(self.fields, data)
+    def record(self, data: Any, naming: Naming = no_pseudonyms) -> Record:
+        """The event a campus's record tells of, without its private part. Raises `MappingError`."""
+        values = {
+            name: naming(value) if isinstance(value, Person) else value
+            for name, value in _assembled(self.fields, data).items()
+        }
         envelope = {name: _absent_is_none(put(data)) for name, put in self.envelope.items()}
         envelope["member"] = self.member
         envelope["source"] = self.source
@@ -117,6 +140,14 @@ class EventMapping:
             raise MappingError(
                 f"{self.file}: {said}", f"{self.file}: {field} does not fit"
             ) from error
+
+    def part(self, data: Any) -> dict[str, Any]:
+        """The private part of the same record, without what is null; empty when there is none."""
+        return {
+            name: value
+            for name, value in _assembled(self.private, data).items()
+            if value is not None
+        }
 
     def _text(self, template: str | None, field: str, values: Mapping[str, Any]) -> str:
         return template.format_map(values) if template else str(values.get(field))
@@ -183,7 +214,9 @@ def load_mapping(path: Path, codes: Path, *, member: str, connector: str) -> Eve
         for name, expression in table.envelope
         if isinstance(expression, str)
     }
+    private = builder.fields(table.private, "private")
     builder.fit(schema, fields)
+    builder.fit_private(schema, private)
     if builder.faults:
         raise ConfigError("\n".join(f"{path}: {fault}" for fault in builder.faults))
     return EventMapping(
@@ -197,6 +230,7 @@ def load_mapping(path: Path, codes: Path, *, member: str, connector: str) -> Eve
         partition_key=table.envelope.partition_key.template
         if table.envelope.partition_key
         else None,
+        private=private,
     )
 
 
@@ -246,6 +280,8 @@ class _Compiler:
         expression = table.path or ""
         get = self._getter(expression, at)
         change = self._change(table, at)
+        if table.pseudonym is not None:
+            return self._person(table.pseudonym, get, expression, at)
         file = self._file
         default = table.default if "default" in table.model_fields_set else MISSING
 
@@ -265,6 +301,22 @@ class _Compiler:
                 raise MappingError(
                     f"{file}: {at}: path {expression}: {error}", f"{file}: {at}: does not fit"
                 ) from error
+
+        return put
+
+    def _person(self, table: PseudonymTable, get: Put, expression: str, at: str) -> Put:
+        host = self._getter(table.host, f"{at}.pseudonym.host")
+        file = self._file
+
+        def put(data: Any) -> Person:
+            local_id, of = get(data), host(data)
+            for path, value in ((expression, local_id), (table.host, of)):
+                if value in (MISSING, None, ""):
+                    raise MappingError(
+                        f"{file}: {at}: path {path} is missing and a pseudonym needs it; correct the record or the mapping",
+                        f"{file}: {at}: path {path} is missing",
+                    )
+            return Person(str(local_id), str(of), table.purpose)
 
         return put
 
@@ -332,6 +384,14 @@ class _Compiler:
                 )
                 return {}
         return self._tables[name]
+
+    def fit_private(self, schema: Schema, fields: Mapping[tuple[str, ...], Put]) -> None:
+        """A private part belongs to the events that have a field for its commitment, and nowhere else."""
+        known = {field["name"] for field in schema.avro["fields"]}
+        if fields and "private" not in known:
+            self.faults.append(
+                f"private: {schema.event} has no private part; take the table out, and its contents with it"
+            )
 
     def fit(self, schema: Schema, fields: Mapping[tuple[str, ...], Put]) -> None:
         """Say which fields the schema does not know, and which it wants and nobody maps."""

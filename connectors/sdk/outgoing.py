@@ -1,4 +1,4 @@
-"""A campus's records to signed events: which mapping, encoded once, signed once.
+"""A campus's records to signed events: which mapping, encoded once, signed once. A page has one signature for all.
 
 Owns what happens between a source's page and the outbox. No network; storage only to look up what a collection's
 record held before.
@@ -9,20 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+import structlog
 
 from connectors.sdk.config import SourceConfig
 from connectors.sdk.contract import Item, Permanent
 from connectors.sdk.expressions import MISSING, compile_path
-from connectors.sdk.kafka import MAX_EVENT_BYTES
-from connectors.sdk.mapping import EventMapping
-from connectors.sdk.state import Mapped, Outgoing, Parked, Seen, State
+from connectors.sdk.mapping import EventMapping, no_pseudonyms
+from connectors.sdk.private import Person, Vault, prefix
+from connectors.sdk.state import Mapped, Outgoing, Parked, Seen, State, mentions
 from schemas import envelope, topics
 from schemas.codec import encode, schema_of
-from schemas.records import Envelope, Record
-from schemas.signing import Signer
+from schemas.records import Envelope, Record, StudentErased
+from schemas.signing import PAGE_LIMIT, Signer, sign_page
+
+log = structlog.get_logger("connector")
 
 # What data of any shape can raise in a mapping that expected another. The record is parked, the rest flows.
 _SURPRISES = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
@@ -39,15 +44,32 @@ def envelope_of(record: Record) -> Envelope:
 
 def event_of(record: Record, signer: Signer) -> Outgoing:
     """The record as it will be published, byte for byte. Raises `Permanent` when it cannot be."""
+    return signed([_draft(record, signer)], signer)[0]
+
+
+def signed(drafts: Sequence[Outgoing], signer: Signer) -> list[Outgoing]:
+    """The events with their signatures; those that are signed together are cheaper to make and to check."""
+    events: list[Outgoing] = []
+    for start in range(0, len(drafts), PAGE_LIMIT):
+        page = drafts[start : start + PAGE_LIMIT]
+        made = sign_page(signer, [draft.value for draft in page])
+        for draft, signature in zip(page, made, strict=True):
+            headers = [*draft.headers[:-1], (envelope.SIGNATURE, signature)]
+            events.append(replace(draft, headers=headers))
+    return events
+
+
+def _draft(record: Record, signer: Signer) -> Outgoing:
+    """The event without its signature, the last of its headers."""
     about = envelope_of(record)
     try:
         value = encode(record)
     except _SURPRISES as error:
         said = f"{record.EVENT}: does not encode"
         raise Permanent(f"{said}: {error}; correct the mapping", said) from error
-    if len(value) > MAX_EVENT_BYTES:
+    if len(value) > envelope.EVENT_BYTES:
         raise Permanent(
-            f"{record.EVENT} {about.event_id}: {len(value)} bytes, at most {MAX_EVENT_BYTES} fit; map less text",
+            f"{record.EVENT} {about.event_id}: {len(value)} bytes, at most {envelope.EVENT_BYTES} fit; map less text",
             f"{record.EVENT}: too large",
         )
     return Outgoing(
@@ -56,24 +78,37 @@ def event_of(record: Record, signer: Signer) -> Outgoing:
         topic=topics.outbox(about.member),
         key=about.partition_key.encode(),
         value=value,
-        headers=envelope.event_headers(about, schema_of(value), signer.key_id, signer.sign(value)),
+        headers=envelope.event_headers(about, schema_of(value), signer.key_id, b""),
     )
 
 
-class Mapper:
-    """One source's records to events. `state` None forgets what was seen (dry run)."""
+def _shown(mapping: EventMapping) -> Callable[[Person], str]:
+    """Stands in for pseudonyms in a dry run, which must leave nothing behind."""
+    return lambda _: f"{prefix(mapping.member)}{'0' * 32}"
 
-    def __init__(self, source: SourceConfig, signer: Signer, state: State | None) -> None:
+
+class Mapper:
+    """One source's records to events. `state` None forgets what was seen (dry run).
+
+    Without `vault`, private parts stay out and the mapping can make no pseudonyms.
+    """
+
+    def __init__(
+        self, source: SourceConfig, signer: Signer, state: State | None, vault: Vault | None = None
+    ) -> None:
         self._source = source
         self._signer = signer
         self._state = state
+        self._vault = vault
         self._select = compile_path(source.table.select) if source.table.select else None
         self._key = compile_path(source.table.changes.key) if source.table.changes else None
         self._fresh: dict[str, Seen] = {}  # of this page: not yet in the state
+        self._erased: set[str] = set()  # names of students whom this page erases
 
     def page(self, items: Sequence[Item], now: datetime) -> Mapped:
-        """What a page comes to, nothing stored. Records parked in an earlier life that pass now are mended."""
+        """What a page comes to; stored is what `Vault` keeps of it, nothing else. Records parked in an earlier life that pass now are mended."""
         self._fresh.clear()
+        self._erased.clear()
         mapped = Mapped()
         before = self._state.parked_ids("map") if self._state else set()
         for item in items:
@@ -88,10 +123,15 @@ class Mapper:
             mapped.events += [event] if event else []
             mapped.seen += [seen] if seen else []
             mapped.mended += [self._id(item)] if before and self._id(item) in before else []
+        mapped.events = signed(mapped.events, self._signer)
+        if self._erased:
+            mapped.parked = [
+                row for row in mapped.parked if not mentions(row.payload["data"], self._erased)
+            ]
         return mapped
 
     def event(self, item: Item, now: datetime) -> tuple[Outgoing | None, Seen | None]:
-        """The item's event (None: nothing to tell, by a named rule). Raises `Permanent`."""
+        """The item's event, not yet signed (None: nothing to tell, by a named rule). Raises `Permanent`."""
         try:
             return self._event(item, now)
         except _SURPRISES as error:
@@ -105,13 +145,38 @@ class Mapper:
         if mapping is None:
             return None, None
         if self._key is None:
-            return event_of(mapping.record(item.data), self._signer), None
+            return _draft(self._record(mapping, item.data, now), self._signer), None
         seen, data = self._changed(item, now)
         if seen is None:
             return None, None
-        event = event_of(mapping.record(data), self._signer)
+        event = _draft(self._record(mapping, data, now), self._signer)
         self._fresh[seen.key] = seen
         return event, seen
+
+    def _record(self, mapping: EventMapping, data: Any, now: datetime) -> Record:
+        """The record an item tells of, its private part sealed and put aside."""
+        if self._vault is None:
+            return mapping.record(data, no_pseudonyms if self._state else _shown(mapping))
+        record = mapping.record(data, self._vault.pseudonym)
+        if isinstance(record, StudentErased):
+            self._forget(record, self._vault)
+            record = self._vault.erasing(record)
+        part = mapping.part(data)
+        if not part:
+            return record
+        return self._vault.sealed(record, part, envelope.to_millis(now))
+
+    def _forget(self, record: StudentErased, vault: Vault) -> None:
+        """Drop parked records about a student of ours, while it is still known whose pseudonym it is.
+
+        That is committed before the vault destroys the link: a crash between the two repeats the page, and finds less.
+        """
+        if not record.student_id.startswith(prefix(vault.settings.member)):
+            return
+        names = vault.store.names(record.student_id)
+        self._erased |= names
+        if self._state is not None and (gone := self._state.forget_parked(names)):
+            log.info("parked_records_forgotten", records=len(gone))
 
     def _id(self, item: Item) -> str:
         """Under what name a record is parked: where it stands, or in a collection its key."""

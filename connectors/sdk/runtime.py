@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
@@ -35,10 +35,13 @@ from connectors.sdk.contract import (
     Source,
     Transient,
 )
-from connectors.sdk.incoming import Found, InboxReader, park, unparked
+from connectors.sdk.incoming import Found, InboxReader, kind_of, park, unparked
 from connectors.sdk.kafka import Bus, Inbox, Incoming, Message
-from connectors.sdk.outgoing import Mapper
+from connectors.sdk.outgoing import Mapper, event_of
+from connectors.sdk.private import Vault
+from connectors.sdk.proofs import RETRIED
 from connectors.sdk.state import Outgoing, Parked, State, Taken
+from connectors.sdk.witness import Cosigner, Witness
 from schemas import envelope, topics
 from schemas.codec import encode
 from schemas.records import Heartbeat
@@ -49,6 +52,8 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _FIRST_PAUSE_FAILED_S, _LONGEST_PAUSE_FAILED_S = 5.0, 120.0  # a person must act first
 
 _LONGEST_REASON = 1_000  # characters, in heartbeats
+_WORST = ("failed", "degraded", "running")
+_CHECKPOINTS_LIMIT = 200  # verified in one step, each with a commit
 
 log = structlog.get_logger("connector")
 
@@ -114,7 +119,8 @@ class Connector:
 
     def __init__(
         self, config: Config, state: State, bus: Bus, inbox: Inbox, clock: Clock, rng: random.Random,
-        transport: Any = None,
+        transport: Any = None, vault: Vault | None = None, payloads: Inbox | None = None,
+        checkpoints: Inbox | None = None,
     ) -> None:  # fmt: skip
         self.config = config
         self.state = state
@@ -123,17 +129,31 @@ class Connector:
         self._inbox = inbox
         self._clock = clock
         self._rng = rng
-        self._reader = InboxReader(config.alliance.verifier(), state)
+        trust = config.trust
+        self._reader = InboxReader(config.member.code, config.alliance, trust, state)
+        self._cosigner = (
+            Cosigner(Witness(trust.witness, trust.policy), state, self._now_ms)
+            if trust.witness and trust.policy
+            else None
+        )
+        self._checkpoints = checkpoints
+        self._held_checkpoints: Sequence[Incoming] = ()
         self._outbox_waiting = asyncio.Event()
         self._resend_at = 0.0
         self._held: Sequence[Incoming] = ()
+        self._vault = vault
+        self._payloads = payloads
+        self._held_payloads: Sequence[Incoming] = ()
+        self._payload_came = asyncio.Event()
         self._retried = False
 
         def context(name: str) -> Context:
             return Context(config.folder, config.member.code, name, clock, transport)
 
         self._sources = [
-            _OpenSource(s, s.kind.open(s.options, context(s.name)), Mapper(s, config.signer, state))
+            _OpenSource(
+                s, s.kind.open(s.options, context(s.name)), Mapper(s, config.signer, state, vault)
+            )
             for s in config.sources
         ]
         self._sinks = [_OpenSink(s, s.kind.open(s.options, context(s.name))) for s in config.sinks]
@@ -141,6 +161,8 @@ class Connector:
 
     async def run(self) -> None:
         """Work until cancelled, then say so and close."""
+        if self.config.trust.policy is None and (count := self.state.release_answered()):
+            self._log.info("receipts_not_wanted", events=count)
         try:
             async with asyncio.TaskGroup() as loops:
                 for source in self._sources:
@@ -149,6 +171,10 @@ class Connector:
                 loops.create_task(self._keep("publish", self._publish))
                 loops.create_task(self._keep("inbox", self._deliver))
                 loops.create_task(self._keep("heartbeat", self._beat))
+                if self._vault is not None:
+                    loops.create_task(self._keep("private", self._follow_payloads))
+                if self._cosigner is not None:
+                    self._start_witness(loops, self._cosigner)
         finally:
             await self._stop()
 
@@ -218,8 +244,9 @@ class Connector:
             await self._clock.sleep(open_.config.table.every_s)
 
     def _store(self, open_: _OpenSource, page: Page, *, moved: bool) -> None:
-        """Events, what could not be mapped, and the cursor, in one commit."""
-        mapped = open_.mapper.page(page.items, self._clock.now())
+        """Events, what could not be mapped, and the cursor, in one commit; their private parts in one before it."""
+        with self._vault.store.together() if self._vault else nullcontext():
+            mapped = open_.mapper.page(page.items, self._clock.now())
         if not (moved or mapped.events or mapped.parked or mapped.mended):
             return
         added = self.state.commit_page(open_.name, page.cursor, mapped, self._now_ms())
@@ -248,6 +275,7 @@ class Connector:
         again = not events
         if again:
             events = self._overdue()
+        await self._publish_private()
         if not events:
             await self._clock.wait(self._outbox_waiting, self.config.runtime.resend_after_s / 4)
             return
@@ -255,6 +283,26 @@ class Connector:
         await self._bus.publish(topics.outbox(self.config.member.code), messages)
         self.state.mark_sent(events, self._now_ms())
         self._log.info("events_published", events=len(events), again=again)
+
+    async def _publish_private(self) -> None:
+        """What the private topic must have before the events that wait now; and the events of erasures, which wait too."""
+        if self._vault is None:
+            return
+        store = self._vault.store
+        for event_id, record in self._vault.erasures_due(self.config.ce_source):
+            self.state.queue_own(event_of(record, self.config.signer), self._now_ms())
+            store.mark_queued(event_id, self._now_ms())
+            self._log.info("erasure_queued", event_id=event_id)
+        store.scrub()
+        self.state.scrub()
+        while payloads := store.unsent(PUBLISH_LIMIT):
+            messages = [
+                Message(topics.payload_key(p.student_id, p.event_id).encode(), p.value, [])
+                for p in payloads
+            ]
+            await self._bus.publish(topics.PRIVATE, messages)
+            store.mark_sent(payloads, self._now_ms())
+            self._log.info("payloads_published", payloads=len(payloads))
 
     def _overdue(self) -> list[Outgoing]:
         """Events to publish again; looked for rarely, since it reads the whole outbox."""
@@ -269,6 +317,7 @@ class Connector:
     async def _deliver(self) -> None:
         """One batch of the inbox: bring it to the campus, then move the position on."""
         if not self._retried:
+            self._retry_receipts()
             await self._retry_parked_deliveries()
             self._retried = True
         if not self._held:
@@ -279,16 +328,76 @@ class Connector:
         await self._bring(deliveries, taken)
         self._held = ()
 
+    async def _follow_payloads(self) -> None:
+        """Keep what of the private topic is for us, before the events that belong to it are delivered."""
+        if self._vault is None or self._payloads is None:
+            await self._clock.sleep(_LONGEST_PAUSE_S)
+            return
+        self._held_payloads = self._held_payloads or await self._payloads.take(PUBLISH_LIMIT)
+        position = self._held_payloads[-1].offset + 1
+        kept = self._vault.take([message.value for message in self._held_payloads], position)
+        self._held_payloads = ()
+        if kept:
+            self._payload_came.set()
+
+    async def _with_private(self, deliveries: Sequence[Found]) -> Sequence[Found]:
+        """The deliveries with their private parts. One that does not come within `wait_s` is delivered without."""
+        vault = self._vault
+        if vault is None:
+            return deliveries
+        until = self._clock.monotonic() + vault.settings.wait_s
+        found: list[Found] = []
+        for delivery, incoming in deliveries:
+            if (student_id := vault.forgotten(delivery, self._now_ms())) and (
+                gone := self.state.forget_parked([student_id])
+            ):
+                self._log.info("parked_records_forgotten", records=len(gone))
+            opened = vault.delivery(delivery, self._now_ms())
+            while opened.private_state == "missing" and self._clock.monotonic() < until:
+                self._payload_came.clear()
+                await self._clock.wait(self._payload_came, until - self._clock.monotonic())
+                opened = vault.delivery(delivery, self._now_ms())
+            found.append((opened, incoming))
+        return found
+
     async def _bring(self, deliveries: Sequence[Found], taken: Taken) -> Sequence[Parked]:
         """Push, then commit what follows. What the campus rejected."""
+        deliveries = await self._with_private(deliveries)
         rejected = await self._push(deliveries)
         applied = len(deliveries) - len(rejected)
         parked = (*taken.parked, *rejected)
-        self.state.commit_inbox(replace(taken, parked=parked, applied=applied), self._now_ms())
+        self._commit(replace(taken, parked=parked, applied=applied))
         self._log.info(
             "inbox_taken", deliveries=len(deliveries), parked=len(parked), position=taken.position
         )
         return rejected
+
+    def _commit(self, taken: Taken) -> None:
+        for found in taken.proven.evidence:
+            self._log.error("evidence_kept", kind=found.kind, reason=found.reason)
+        wanted = self.config.trust.policy is not None
+        self.state.commit_inbox(taken, self._now_ms(), receipts=wanted)
+        own = self.state.own_ids([one.event_id for one in taken.done]) if taken.done else ()
+        for one in taken.done:
+            if one.event_id in own:
+                say = self._log.info if one.outcome == "applied" else self._log.warning
+                say(
+                    "own_event_answered",
+                    event_id=one.event_id,
+                    outcome=one.outcome,
+                    reason=one.reason,
+                )
+
+    def _retry_receipts(self) -> None:
+        """At start: a policy that was put right lets pass receipts that it did not."""
+        position, seq = self.state.inbox_position()
+        for number, found in self.state.proofs.evidence():
+            if found.kind != RETRIED:
+                continue
+            proven = self._reader.proof(Incoming(-1, found.payload, []))
+            if not proven.evidence:
+                self._commit(Taken(position, seq, proven=proven))
+                self.state.drop_evidence(number)
 
     async def _retry_parked_deliveries(self) -> None:
         """At start: an upgrade, a new key in alliance.toml or a mended campus lets pass what was parked."""
@@ -296,7 +405,8 @@ class Connector:
         for row in self.state.parked("read", "verify", "push"):
             incoming = unparked(row.payload)
             if row.stage == "push":
-                found, taken = [(self._reader.delivery(incoming), incoming)], Taken(position, seq)
+                delivery = self._reader.delivery(incoming, verified=True)
+                found, taken = [(delivery, incoming)], Taken(position, seq)
             else:
                 found, taken = self._reader.sort([incoming], -1)
                 if taken.parked:
@@ -327,17 +437,62 @@ class Connector:
                     rejected.append(park("push", delivery.key, error, incoming))
         return rejected
 
+    # For the other members ------------------------------------------------------------------------------------------
+
+    def _start_witness(self, loops: asyncio.TaskGroup, cosigner: Cosigner) -> None:
+        address = self.config.trust.witness_http
+        if self._checkpoints is not None:
+            loops.create_task(self._keep("witness", partial(self._cosign, cosigner)))
+        if address is not None:
+            from connectors.sdk.witness_http import serve_witness  # not every campus has its server
+
+            loops.create_task(self._keep("witness_http", partial(serve_witness, cosigner, address)))
+
+    async def _cosign(self, cosigner: Cosigner) -> None:
+        """Some of the log's checkpoints: what is cosigned is stored first, then published, then behind us."""
+        if self._checkpoints is None:
+            return
+        if not self._held_checkpoints:
+            self._held_checkpoints = await self._checkpoints.take(_CHECKPOINTS_LIMIT)
+        asked = [one.value for one in self._held_checkpoints if kind_of(one) == "checkpoint"]
+        notes, fault = cosigner.hear(asked)
+        code = self.config.member.code
+        if notes:
+            messages = [Message(code.encode(), note, []) for note in notes]
+            await self._bus.publish(topics.COSIGNATURES, messages)
+        self.state.checkpoints_taken(self._held_checkpoints[-1].offset + 1)
+        self._held_checkpoints = ()
+        if asked and self.health.say("log", "degraded" if fault else "running", fault) and fault:
+            self._log.error("checkpoint_not_cosigned", reason=fault)
+
     # How we are -----------------------------------------------------------------------------------------------------
 
     async def _beat(self) -> None:
-        state, reason = self.health.overall()
-        count, newest = self.state.parked_count()
-        if count:
-            words = f"{count} parked, newest: {newest}; run: alliance connector status"
-            state = "degraded" if state == "running" else state
-            reason = f"{reason}; {words}" if reason else words
+        state, reason = self._condition()
         await self._say(state, reason)
         await self._clock.sleep(self.config.runtime.heartbeat_s)
+
+    def _condition(self) -> tuple[str, str]:
+        """The worst state, and all that people should look at."""
+        said = [self.health.overall()]
+        evidence = self.state.proofs.evidence_count()
+        if evidence:
+            newest = self.state.proofs.newest_brief()
+            said.append(("failed", f"{evidence} pieces of evidence, newest: {newest}"))
+        count, newest = self.state.parked_count()
+        if count:
+            said.append(("degraded", f"{count} parked, newest: {newest}"))
+        if self.config.trust.policy is not None:
+            count, oldest = self.state.receipts_overdue_count(
+                self._now_ms(), self.config.trust.receipt_after_ms
+            )
+            if count:
+                said.append(("degraded", f"{count} events without receipt, oldest: {oldest}"))
+        words = "; ".join(reason for _, reason in said if reason)
+        if len(said) > 1:
+            words += "; run: alliance connector status"
+        state = min((state for state, _ in said), key=_WORST.index)
+        return state, words
 
     async def _say(self, state: str, reason: str) -> None:
         now = self._clock.now()

@@ -18,15 +18,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from connectors.sdk.config import FILE, Config, load_config
 from connectors.sdk.contract import Transient
 from connectors.sdk.kafka import Inbox, Incoming, Message
 from connectors.sdk.outgoing import envelope_of, event_of
+from connectors.sdk.private import PrivateSettings, RandomBytes, Vault
+from connectors.sdk.private_store import PrivateStore
 from connectors.sdk.runtime import Connector
 from connectors.sdk.state import State
+from connectors.sdk.testing_log import FakeLog
 from schemas import envelope, topics
 from schemas.codec import decode, encode, from_json
-from schemas.records import Heartbeat, Outcome, Record
+from schemas.records import Heartbeat, Outcome, Promise, Receipts, Record
 from schemas.signing import Signer, new_signer
 
 US, THEM = "10611", "10610"
@@ -101,7 +106,12 @@ class Fuse:
 
 
 class _FusedState(State):
-    """A state file whose process may die just before or just after a commit."""
+    """A state file whose process may die just before or just after a commit.
+
+    What a process has written outlives it without reaching the disk, so nothing here waits for one.
+    """
+
+    SYNCHRONOUS = "OFF"
 
     def __init__(self, path: Path, fuse: Fuse) -> None:
         self._fuse = fuse
@@ -115,26 +125,69 @@ class _FusedState(State):
         self._fuse.point("after commit")
 
 
+class _FusedStore(PrivateStore):
+    """A file of private parts whose process may die just before or just after a commit."""
+
+    SYNCHRONOUS = "OFF"
+
+    def __init__(self, path: Path, member: str, fuse: Fuse) -> None:
+        self._fuse = fuse
+        super().__init__(path, member)
+
+    def _begin(self) -> None:
+        self._fuse.point("before private commit")
+        super()._begin()
+
+    def _commit(self) -> None:
+        super()._commit()
+        self._fuse.point("after private commit")
+
+
+def _fused_vault(
+    settings: PrivateSettings | None, fuse: Fuse, random_bytes: RandomBytes
+) -> Vault | None:
+    if settings is None:
+        return None
+    store = _FusedStore(settings.path, settings.member, fuse)
+    return Vault(settings, store, random_bytes)
+
+
 class FakeHub:
     """The hub in memory, as a `Bus`: admits, decides, answers and delivers like the real one, at once.
 
     `decide` says the outcome of an event the first time it is seen. `silent` keeps answers back, `repeats` puts every
-    message into the inbox twice, as a hub that crashed would.
+    message into the inbox twice, as a hub that crashed would. With a `log` it enters what it decides, promises it before
+    and sends receipts after it; `withhold` keeps the receipts back.
     """
 
-    def __init__(self, decide: Callable[[Record], str] = lambda _: "applied") -> None:
+    def __init__(
+        self, decide: Callable[[Record], str] = lambda _: "applied", log: FakeLog | None = None
+    ) -> None:
         self.decide = decide
+        self.log = log
+        self.withhold = False
+        self.cosignatures: list[Message] = []
         self.silent = False
         self.repeats = False
         self.down = False
         self.published: list[Record] = []  # every copy that reached a member's outbox topic
         self.applied: list[str] = []  # event ids, each once, in the order of the ledger
         self.heartbeats: list[Heartbeat] = []
+        self.payloads: dict[str, bytes] = {}
         self.fuse = Fuse()
         self._inboxes: dict[str, list[Incoming]] = {}
-        self._news = asyncio.Condition()
+        self._news_of: tuple[asyncio.AbstractEventLoop, asyncio.Condition] | None = None
         self._known: dict[str, bytes] = {}
+        self._bytes: dict[str, bytes] = {}
         self._seq = 0
+
+    @property
+    def news(self) -> asyncio.Condition:
+        """What readers of inboxes wait for; one for each event loop, since a test may run several lives in turn."""
+        loop = asyncio.get_running_loop()
+        if self._news_of is None or self._news_of[0] is not loop:
+            self._news_of = loop, asyncio.Condition()
+        return self._news_of[1]
 
     async def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Take messages one by one: a kill may come between any two."""
@@ -142,6 +195,14 @@ class FakeHub:
         await asyncio.sleep(0)
         if self.down:
             raise Transient("no broker answers; it is down for this test")
+        if topic == topics.COSIGNATURES:
+            for message in messages:
+                self.cosignatures.append(message)
+                self.fuse.point("while publishing")
+            return
+        if topic == topics.PRIVATE:
+            await self._keep_payloads(messages)
+            return
         for message in messages:
             record = decode(message.value)
             if isinstance(record, Heartbeat):
@@ -151,8 +212,19 @@ class FakeHub:
                 await self._admit(topics.owner(topic) or "", record, message)
             self.fuse.point("while publishing")
 
+    async def _keep_payloads(self, messages: Sequence[Message]) -> None:
+        """The private topic, as it was written; `payloads` is what compaction leaves of it."""
+        box = self._inboxes.setdefault(topics.PRIVATE, [])
+        for message in messages:
+            box.append(Incoming(len(box), message.value, []))
+            self.payloads[message.key.decode()] = message.value
+            self.fuse.point("while publishing")
+        async with self.news:
+            self.news.notify_all()
+
     async def _admit(self, member: str, record: Record, message: Message) -> None:
         event_id = envelope_of(record).event_id
+        self._bytes[event_id] = message.value
         known = self._known.setdefault(event_id, message.value)
         if known is not message.value:
             outcome = "duplicate" if known == message.value else "conflict"
@@ -160,6 +232,9 @@ class FakeHub:
             outcome = self.decide(record)
         if outcome == "applied":
             self.applied.append(event_id)
+        if self.log is not None and outcome != "refused":
+            said = self.log.promise(member, [message.value])
+            await self._put(member, encode(said), [(envelope.KIND, b"promise")])
         if not self.silent:
             await self.answer(member, record, outcome)
 
@@ -168,7 +243,7 @@ class FakeHub:
         about = envelope_of(record)
         refused = outcome == "refused"
         if not refused:
-            self._seq += 1
+            await self._enter(member, record, self._bytes[about.event_id], outcome)
         said = Outcome(
             event_id=about.event_id,
             event_type=record.EVENT,
@@ -194,11 +269,35 @@ class FakeHub:
         if not refused:
             headers.append((envelope.LEDGER_SEQ, str(self._seq).encode()))
         await self._put(member, encode(said), headers)
+        if self.log is not None and not refused and not self.withhold:
+            await self.receipts(member, self.log.receipts([self._seq - 1]))
+
+    async def receipts(self, member: str, receipts: Receipts) -> None:
+        """Put receipts into a member's inbox, whatever they prove."""
+        await self._put(member, encode(receipts), [(envelope.KIND, b"receipts")])
+
+    async def promise(self, member: str, said: Promise) -> None:
+        """Put a promise into a member's inbox, whoever made it."""
+        await self._put(member, encode(said), [(envelope.KIND, b"promise")])
+
+    async def _enter(self, member: str, record: Record, value: bytes, outcome: str) -> None:
+        """The next entry of the ledger, and its checkpoint for the witnesses."""
+        self._seq += 1
+        if self.log is not None:
+            self.log.enter(member, record, value, outcome)
+            await self.checkpoint(self.log.publish())
+
+    async def checkpoint(self, body: bytes) -> None:
+        """Publish a checkpoint for the witnesses, whatever it says."""
+        box = self._inboxes.setdefault(topics.CHECKPOINTS, [])
+        box.append(Incoming(len(box), body, [(envelope.KIND, b"checkpoint")]))
+        async with self.news:
+            self.news.notify_all()
 
     async def deliver(self, member: str, record: Record, signer: Signer) -> None:
         """Put another member's event into a member's inbox, signed by `signer`."""
-        self._seq += 1
         event = event_of(record, signer)
+        await self._enter(envelope_of(record).member, record, event.value, "applied")
         headers = [
             *event.headers,
             (envelope.KIND, b"event"),
@@ -208,7 +307,7 @@ class FakeHub:
 
     async def flag(self, member: str, event_id: str, record: Record, kind: bytes = b"flag") -> None:
         """Put the flag of a case into a member's inbox; under another `kind`, something newer than this SDK."""
-        self._seq += 1
+        await self._enter("", record, encode(record), "applied")
         headers = [
             ("ce_id", event_id.encode()),
             (envelope.KIND, kind),
@@ -220,8 +319,8 @@ class FakeHub:
         box = self._inboxes.setdefault(topics.inbox(member), [])
         for _ in range(2 if self.repeats else 1):
             box.append(Incoming(len(box), value, headers))
-        async with self._news:
-            self._news.notify_all()
+        async with self.news:
+            self.news.notify_all()
 
     def delivered(self, member: str) -> int:
         """How many messages a member's inbox holds."""
@@ -229,18 +328,16 @@ class FakeHub:
 
     def inbox(self, topic: str, position: int) -> Inbox:
         """Open a member's inbox at a position."""
-        return _FakeInbox(self, self._inboxes.setdefault(topic, []), position, self._news)
+        return _FakeInbox(self, self._inboxes.setdefault(topic, []), position)
 
 
 class _FakeInbox:
-    def __init__(
-        self, hub: FakeHub, box: list[Incoming], position: int, news: asyncio.Condition
-    ) -> None:
-        self._hub, self._box, self._position, self._news = hub, box, position, news
+    def __init__(self, hub: FakeHub, box: list[Incoming], position: int) -> None:
+        self._hub, self._box, self._position = hub, box, position
 
     async def take(self, limit: int) -> Sequence[Incoming]:
-        async with self._news:
-            await self._news.wait_for(lambda: len(self._box) > self._position)
+        async with self._hub.news:
+            await self._hub.news.wait_for(lambda: len(self._box) > self._position)
         self._hub.fuse.point("inbox taken")
         taken = self._box[self._position : self._position + limit]
         self._position += len(taken)
@@ -277,7 +374,8 @@ class Rig:
         self.case = case
         self.clock = FakeClock()
         self.hub = hub or FakeHub()
-        self.signers = write_alliance(folder)
+        self._random = random.Random(7)  # noqa: S311, keys that a test can make again
+        self.signers = write_alliance(folder, log=self.hub.log)
         self.config = write_folder(folder, case)
 
     async def life(
@@ -287,6 +385,7 @@ class Rig:
         fuse = self.hub.fuse = fuse or Fuse()
         state = _FusedState(self.config.state_path, fuse)
         inbox = self.hub.inbox(topics.inbox(US), state.inbox_position()[0])
+        vault = _fused_vault(self.config.private, fuse, self._random.randbytes)
         connector = Connector(
             self.config,
             state,
@@ -295,6 +394,9 @@ class Rig:
             self.clock,
             random.Random(7),  # noqa: S311, jitter that repeats
             self.case.transport,
+            vault=vault,
+            payloads=self.hub.inbox(topics.PRIVATE, vault.store.position()) if vault else None,
+            checkpoints=self.hub.inbox(topics.CHECKPOINTS, state.checkpoints_position()),
         )
         running = asyncio.ensure_future(connector.run())
         try:
@@ -306,6 +408,8 @@ class Rig:
             with suppress(asyncio.CancelledError, BaseExceptionGroup, Killed):
                 await running
             state.close()
+            if vault is not None:
+                vault.store.close()
 
     def reload(self) -> None:
         """Read the folder again, after a test changed a file."""
@@ -325,8 +429,10 @@ class Rig:
             state.close()
 
 
-def write_alliance(folder: Path, codes: Sequence[str] = (US, THEM)) -> dict[str, Signer]:
-    """An alliance with test keys: `alliance.toml` and `<code>.key` in the folder."""
+def write_alliance(
+    folder: Path, codes: Sequence[str] = (US, THEM), log: FakeLog | None = None
+) -> dict[str, Signer]:
+    """An alliance with test keys: `alliance.toml` and `<code>.key` in the folder; with a log, its witnesses too."""
     signers = {code: new_signer(code.encode().ljust(32, b".")) for code in codes}
     text = '[alliance]\nname = "Test"\norigin = "test.example/ledger"\n'
     for code, signer in signers.items():
@@ -336,6 +442,14 @@ def write_alliance(folder: Path, codes: Sequence[str] = (US, THEM)) -> dict[str,
             f'\n[[member]]\ncode = "{code}"\nname_en = "U{code}"\nname_zh = "U{code}"\nregion = "Sichuan"\n'
             f'city = "-"\ndomain = "u{code}.example"\n[[member.key]]\npublic = "{public}"\n'
         )
+        reading = X25519PrivateKey.from_private_bytes(code.encode().ljust(32, b"."))
+        (folder / f"{code}.encryption").write_bytes(base64.b64encode(reading.private_bytes_raw()))
+        sealing = base64.b64encode(reading.public_key().public_bytes_raw()).decode()
+        text += f'[member.encryption]\npublic = "{sealing}"\n'
+        if log is not None:
+            (folder / f"{code}.witness").write_text(log.witnesses[code].private_text, "ascii")
+            text += log.member_table(code)
+    text += "" if log is None else log.tables()
     (folder / "alliance.toml").write_text(text, encoding="utf-8")
     return signers
 

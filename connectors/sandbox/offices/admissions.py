@@ -98,7 +98,9 @@ def _request(
         return
     exchange = agreement_id and desk.draw("exchange", enrollment_id) < EXCHANGE_SHARE
     activity = "exchange_term" if exchange else "course"
-    body = shapes.enrollment_request(enrollment_id, student, desk.code, offer, desk.day(VALID_DAYS))
+    body = shapes.enrollment_request(
+        enrollment_id, student, desk.code, offer, desk.day(VALID_DAYS), desk.site.domain
+    )
     body |= {"activity": activity, "agreementId": agreement_id}
     event_id = desk.publish(
         "enrollment-request",

@@ -186,6 +186,15 @@ def _amend(desk: Desk, award: sqlite3.Row) -> None:
     _correct(desk, award, mark, credit_milli, "amended", reason)
 
 
+def amend_by_id(desk: Desk, award_id: str) -> None:
+    """Correct one result given here, unless a correction of it is under way."""
+    award = desk.store.one(
+        "SELECT * FROM award WHERE award_id = ? AND state = 'awarded' AND doing IS NULL", award_id
+    )
+    if award:
+        _amend(desk, award)
+
+
 def _revoke(desk: Desk, award: sqlite3.Row) -> None:
     _correct(desk, award, rules.mark(award["notation"], 0), 0, "revoked", "misconduct")
 

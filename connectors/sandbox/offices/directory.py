@@ -21,6 +21,7 @@ V = TypeVar("V")
 # Phases in their order. Those that no office has are passed over.
 TERM = (
     "profiles",
+    "keys",
     "agreements",
     "resources",
     "postings",
@@ -44,6 +45,8 @@ TERM = (
     "secondments",
     "usage",
     "achievements",
+    "erasures",
+    "disputes",
     "mistakes",
 )
 
