@@ -23,14 +23,18 @@ _HELP = {
     "connector": "Run and look after a campus's connector.",
     "console": "API and operators' console.",
     "demo": "One term of the alliance, end to end.",
+    "erase": "Destroy a student's keys, so that nobody can read the private parts any more.",
     "ledger": "Look at the ledger and verify it.",
     "members": "Members of the alliance and their keys.",
+    "period": "Periods of the ledger: list and close them.",
     "reconcile": "Compare every campus database with the ledger.",
     "rules": "Rules of recognition: check, try, explain, compare with the past.",
     "run": "Run a part of the hub as a process.",
     "sandbox": "Simulated campuses for demo, tests and training.",
     "schemas": "Event types and their schemas.",
+    "statement": "Statements of account between two members.",
     "topics": "Plan and create the topics.",
+    "verify": "Check the ledger with public keys alone, trusting nobody.",
 }
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 from schemas import records as r
 from schemas.catalogue import catalogue
@@ -92,27 +93,23 @@ class Maker:
 
 def offerings(maker: Maker, members: Sequence[str]) -> list[Signed]:
     """One offering per member, with room for all."""
-    return [
-        maker.signed(
-            r.OfferingChanged(
-                maker.envelope(host, f"offering-{host}", f"offering-{host}"), f"offering-{host}", host,
-                r.CourseRef(host, "MATH101", None),
-                (r.LangText("zh", "高等数学"), r.LangText("en", "Calculus")), TERM, None, None, "presential",
-                CREDIT, Decimal("48.000"), "zh", None, SEATS_PER_OFFERING, None, None, None, "percent_100", (), (), "active",
-            )
-        )
-        for host in members
-    ]  # fmt: skip
+    return [maker.signed(offering(maker, host)) for host in members]
+
+
+def offering(maker: Maker, host: str) -> r.OfferingChanged:
+    return r.OfferingChanged(
+        maker.envelope(host, f"offering-{host}", f"offering-{host}"), f"offering-{host}", host,
+        r.CourseRef(host, "MATH101", None),
+        (r.LangText("zh", "高等数学"), r.LangText("en", "Calculus")), TERM, None, None, "presential",
+        CREDIT, Decimal("48.000"), "zh", None, SEATS_PER_OFFERING, None, None, None, "percent_100", (), (), "active",
+    )  # fmt: skip
 
 
 def waves(maker: Maker, cases: Sequence[Case]) -> Iterator[tuple[str, list[Signed]]]:
     """The events of the cases, wave by wave, signed."""
-    yield "enrollment.requested", [maker.signed(requested(maker, case)) for case in cases]
-    yield "enrollment.decided", [maker.signed(accepted(maker, case)) for case in cases]
-    yield "enrollment.status-changed", [maker.signed(started(maker, case)) for case in cases]
-    yield "credit.awarded", [maker.signed(awarded(maker, case)) for case in cases]
-    yield "credit.recognition-requested", [maker.signed(recognition(maker, case)) for case in cases]
-    yield "credit.recognition-decided", [maker.signed(recognized(maker, case)) for case in cases]
+    for record in LIFE:
+        made = [record(maker, case) for case in cases]
+        yield made[0].EVENT, [maker.signed(event) for event in made]
 
 
 def _enrollment(case: Case) -> str:
@@ -123,7 +120,7 @@ def requested(maker: Maker, case: Case) -> r.EnrollmentRequested:
     enrollment = _enrollment(case)
     return r.EnrollmentRequested(
         maker.envelope(case.home, enrollment, enrollment), enrollment, case.student_id, case.home, case.host,
-        case.offering_id, TERM, "course", "presential", None, "bachelor", None, True, None,
+        case.offering_id, TERM, "course", "presential", None, "bachelor", None, True, None, None,
     )  # fmt: skip
 
 
@@ -149,7 +146,7 @@ def awarded(maker: Maker, case: Case) -> r.CreditAwarded:
         maker.envelope(case.host, award, case.student_id), award, case.student_id, case.home, case.host,
         _enrollment(case), None, r.CourseRef(case.host, "MATH101", None), case.offering_id,
         (r.LangText("zh", "高等数学"), r.LangText("en", "Calculus")), TERM, CREDIT, Decimal("48.000"), "passed",
-        GRADE, (), 1, True, date(2027, 1, 14), None, None,
+        GRADE, (), 1, True, date(2027, 1, 14), None, None, None,
     )  # fmt: skip
 
 
@@ -171,3 +168,9 @@ def recognized(maker: Maker, case: Case) -> r.CreditRecognitionDecided:
         maker.envelope(case.home, name, case.student_id, version=2), name, case.student_id, case.home,
         "academic_affairs", "positive", (mapping,), CREDIT, CREDIT, f"教务〔2027〕{case.number}号", date(2027, 3, 1), None,
     )  # fmt: skip
+
+
+# What happens in a case, in order; each event needs the one before it.
+LIFE: tuple[Callable[[Maker, Case], Any], ...] = (
+    requested, accepted, started, awarded, recognition, recognized,
+)  # fmt: skip

@@ -121,6 +121,12 @@ def show(result: Result, demo: Demo) -> None:
         table.add_row(f"flag {flag}", str(number))
     for name in ("lost", "doubled", "unreconciled", "invariants"):
         table.add_row(name, str(values[name]))
+    receipts = values["receipts"]
+    table.add_row(
+        "receipts",
+        ", ".join(f"{count} {name}" for name, count in receipts.items() if count) or "none",
+    )
+    table.add_row("verify", str(values["verify"]))
     latency = values["latency_ms"]
     table.add_row("latency", f"p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms")
     table.add_row(

@@ -19,6 +19,7 @@ from hub.broker.admin import describe
 from hub.broker.kafka import stop as stop_broker
 from hub.broker.resolve import Broker, BrokerSettings, resolve_broker
 from hub.demo.chaos import Chaos
+from hub.demo.trust import Trust, show_trust
 from hub.errors import HubError, LedgerCorrupt, SettingsError
 from hub.events import rules
 from hub.flow.kafka import plain_reader
@@ -29,13 +30,15 @@ from hub.reconcile.compare import Decided, Reconciliation, reconcile
 from hub.reconcile.fetch import fetch_holdings, read_campuses
 from hub.run.supervisor import Supervisor, alliance_command, stop_leftovers
 from hub.run.topics_cli import apply_all
-from hub.security.keys import keygen
+from hub.security.keys import hub_keygen, keygen
 from hub.settings import Settings
 from schemas import topics
 from schemas.members import load_alliance
 from schemas.records import Entry
 
-HUB_PARTS = ("admission", "sequencer", "clock", "delivery", "projector", "streams")
+HUB_PARTS = (
+    "admission", "sequencer", "clock", "delivery", "projector", "streams", "signer", "receipts", "auditor",
+)  # fmt: skip
 SETTLE_S = 60.0
 START_S = 60.0
 POLL_S = 0.5
@@ -134,7 +137,8 @@ async def _prepare(plan: Plan, broker: Broker, say: Callable[[str], None]) -> No
     configuration = plan.folder / "alliance.toml"
     shutil.copy(plan.alliance_file, configuration)
     made = keygen(configuration, plan.folder / "keys")
-    say(f"made keys for {len(made)} members")
+    hub_keygen(configuration, plan.folder / "hub-keys")
+    say(f"made keys for {len(made)} members and the hub")
     members = list(load_alliance(configuration).members)
     if any(topic.name == topics.LEDGER_ENTRIES for topic in await describe(broker.bootstrap)):
         raise SettingsError(
@@ -248,14 +252,8 @@ async def run_term(demo: Demo, progress: Callable[[dict[str, Any]], None]) -> No
 
 
 def _victims(plan: Plan) -> list[str]:
-    return [
-        "admission",
-        "sequencer",
-        "clock",
-        "delivery",
-        "connectors-1",
-        f"connectors-{plan.hosts}",
-    ]
+    hub = ("admission", "sequencer", "clock", "delivery", "signer", "receipts")
+    return [*hub, "connectors-1", f"connectors-{plan.hosts}"]
 
 
 async def _give_up(supervisor: Supervisor, process: asyncio.subprocess.Process) -> None:
@@ -277,6 +275,7 @@ class Result:
     latency_ms: dict[str, float]
     killed: list[str]
     seed: int
+    trust: Trust = field(default_factory=Trust)
 
     def as_json(self) -> dict[str, Any]:
         """The fields of `alliance demo --json`. `lost`: sent by a campus, without outcome; `doubled`: effects twice."""
@@ -298,13 +297,14 @@ class Result:
             "seconds": round(self.seconds, 1),
             "events_per_s": round(events / self.seconds, 1) if self.seconds else 0.0,
             "latency_ms": {"p50": self.latency_ms["p50"], "p99": self.latency_ms["p99"]},
+            **self.trust.as_json(),
             "kills": len(self.killed),
             "seed": self.seed,
         }
 
     @property
     def is_good(self) -> bool:
-        return self.reconciliation.is_clean and not self.breaches
+        return self.reconciliation.is_clean and not self.breaches and self.trust.is_good
 
 
 async def count(demo: Demo, seconds: float) -> Result:
@@ -330,6 +330,8 @@ async def count(demo: Demo, seconds: float) -> Result:
             break
         await asyncio.sleep(POLL_S)
     breaches = audit.finish(replayed.state)
+    demo.say("closing the period, waiting for receipts, verifying the log")
+    trust = await show_trust(demo.plan.folder, demo.supervisor.env, f"term-{demo.plan.seed}")
     return Result(
         members=len(holdings),
         reconciliation=result,
@@ -341,6 +343,7 @@ async def count(demo: Demo, seconds: float) -> Result:
         latency_ms=await _latency(demo.broker.bootstrap, sorted(members)),
         killed=demo.killed,
         seed=demo.plan.seed,
+        trust=trust,
     )
 
 

@@ -1,0 +1,5 @@
+"""`python -m hub.verify`."""
+
+from hub.verify.cli import run
+
+run()
