@@ -8,7 +8,18 @@ import pytest
 
 from connectors.sdk.discovery import kinds
 from connectors.sdk.state import Parked
-from connectors.sdk.testing import THEM, US, Case, FakeHub, Fuse, Rig, case_flag, their_request
+from connectors.sdk.testing import (
+    START,
+    THEM,
+    US,
+    Case,
+    FakeHub,
+    Fuse,
+    Rig,
+    case_flag,
+    their_request,
+)
+from connectors.sdk.testing_log import FakeLog
 
 CASES: dict[str, Callable[[], Case]] = {
     f"{kind.name}: {name}": make
@@ -45,6 +56,26 @@ def parked_in(rig: Rig) -> list[Parked]:
         state.close()
 
 
+def cosigned_size(rig: Rig) -> int:
+    """The size of the newest checkpoint that our connector cosigned."""
+    sizes = [message.value.split(b"\n")[1] for message in rig.hub.cosignatures]
+    return int(sizes[-1]) if sizes else 0
+
+
+def with_receipts(rig: Rig, log: FakeLog) -> None:
+    """Every event left with its receipt, no evidence was made up, and no size has two cosigned roots."""
+    state = rig.state()
+    try:
+        assert state.counts()["final_total"] == rig.case.to_tell()
+        assert all(state.proofs.held(event) for event in rig.hub.applied)
+        assert state.proofs.evidence() == []
+    finally:
+        state.close()
+    texts = [message.value.partition(b"\n\n")[0] for message in rig.hub.cosignatures]
+    assert len(set(texts)) == len({text.split(b"\n")[1] for text in texts})
+    assert texts[-1].split(b"\n")[1] == str(len(log.entries)).encode()
+
+
 def everything_told(rig: Rig) -> bool:
     return len(rig.hub.applied) >= rig.case.to_tell() and rig.quiet()
 
@@ -78,22 +109,32 @@ def test_changes_arrive_in_their_order(name, tmp_path):
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("trusting", [True, False], ids=["hub believed", "nobody believed"])
 @every(CASES)
-def test_a_kill_at_any_moment_loses_and_doubles_nothing(name, tmp_path):
-    """Power fails between any two effects. We kill at each one in turn and look at the books after the restart."""
+def test_a_kill_at_any_moment_loses_and_doubles_nothing(name, trusting, tmp_path):
+    """Power fails between any two effects. We kill at each one in turn and look at the books after the restart.
+
+    Where nobody is believed, an event is done with only when its receipt is here, and the connector is a witness as well.
+    """
 
     async def story(moment: int) -> bool:
         folder = tmp_path / str(moment)
         folder.mkdir()
-        rig = Rig(folder, CASES[name](), FakeHub())
+        log = None if trusting else FakeLog((US, THEM), 1, START)
+        rig = Rig(folder, CASES[name](), FakeHub(log=log))
         if rig.case.happen:
             rig.case.happen(3)
         sent = await send_requests(rig, 3)
 
         def done() -> bool:
             told = rig.case.told
-            return everything_told(rig) and (
-                told is None or all(told_of(rig, event) for event in (*sent, *rig.hub.applied))
+            cosigned = log is None or cosigned_size(rig) == len(log.entries)
+            return (
+                everything_told(rig)
+                and cosigned
+                and (
+                    told is None or all(told_of(rig, event) for event in (*sent, *rig.hub.applied))
+                )
             )
 
         fuse = Fuse(burns_at=moment)
@@ -102,6 +143,8 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(name, tmp_path):
         assert len(rig.hub.applied) == len(set(rig.hub.applied)) == rig.case.to_tell()
         if rig.case.told is not None:
             assert len(rig.case.told) == len(set(rig.case.told)) == len(sent) + rig.case.to_tell()
+        if log is not None:
+            with_receipts(rig, log)
         return fuse.burnt
 
     moment = 1

@@ -16,9 +16,13 @@ from hub.console.app import build_app
 from hub.store import tables
 from hub.store.fold import Taken, fold, load_positions
 from hub.store.queries import Reader
+from hub.transparency.files import CHECKPOINT, WITNESSED, LogFiles
 from schemas import topics
 from schemas.catalogue import catalogue
-from schemas.members import load_alliance
+from schemas.members import Alliance, load_alliance
+from schemas.tlog.checkpoint import Checkpoint, sign_checkpoint
+from schemas.tlog.cosignature import ED25519_COSIGNATURE, CosignatureSigner
+from schemas.tlog.note import Signer, join_note, split_note
 from tests.support.browser import chromium, served, watched_page
 from tests.support.readmodel import Chain, FakeKafka, alliance_day, award, sample_broker
 
@@ -179,6 +183,78 @@ def test_the_catalogue_is_read_in_both_languages_and_on_a_phone(browser: Browser
             watched.page.goto(f"{hub.url}/catalogue?lang={lang}")
             assert watched.page.evaluate("document.documentElement.scrollWidth") == 390
             assert watched.complaints == []
+
+
+class Log:
+    """The alliance with keys, and the checkpoints of a folder as signer and collector write them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        plain = load_alliance(ROOT / "alliance.toml")
+        self._key = Signer(plain.origin, bytes(32))
+        self._witnesses = {
+            code: CosignatureSigner(
+                f"{member.domain}/witness", ED25519_COSIGNATURE, bytes([number]) * 32
+            )
+            for number, (code, member) in enumerate(plain.members.items())
+        }
+        self.alliance: Alliance = replace(
+            plain,
+            log=self._key.verifier.vkey,
+            members={
+                code: replace(member, witness=self._witnesses[code].verifier.vkey)
+                for code, member in plain.members.items()
+            },
+        )
+
+    def sign(self, size: int) -> None:
+        LogFiles(self.folder).write({CHECKPOINT: self._checkpoint(size)})
+
+    def witness(self, size: int) -> None:
+        text, lines = split_note(self._checkpoint(size))
+        given = [signer.cosign(text, 1_790_000_000) for signer in self._witnesses.values()]
+        LogFiles(self.folder).write({WITNESSED: join_note(text, (*lines, *given))})
+
+    def _checkpoint(self, size: int) -> bytes:
+        return sign_checkpoint(
+            Checkpoint(self.alliance.origin, size, bytes([size % 251]) * 32), [self._key]
+        )
+
+
+def test_the_log_s_proof_is_seen_to_grow(browser: Browser, tmp_path: Path) -> None:
+    """Signed and witnessed sizes come by themselves, on a screen and on a phone, and lead to the files."""
+    log, now = Log(tmp_path), datetime.now(UTC)
+    codes = list(log.alliance.members)
+    records = alliance_day(codes, now)
+    engine = tables.open_engine(f"sqlite:///{tmp_path / 'hub.db'}")
+    tables.prepare(engine)
+    fold(engine, {}, records)
+    kafka = FakeKafka(sample_broker(codes, records, now))
+    log.sign(390)
+    log.witness(380)
+    with served(build_app(Reader(engine), log.alliance, kafka, log_folder=tmp_path)) as url:
+        with watched_page(browser) as watched:
+            page = watched.page
+            page.goto(url)
+            panel = page.locator("#proof")
+            expect(panel).to_contain_text("10 to sign")
+            expect(panel).to_contain_text("10 to be cosigned")
+            expect(panel).to_contain_text("20 of 20")
+            log.sign(400)
+            log.witness(400)
+            expect(panel.get_by_role("link", name="400")).to_have_count(2, timeout=8000)
+            expect(panel).not_to_contain_text("to sign")
+            for link in panel.get_by_role("link", name="400").all():
+                told = page.request.get(f"{url}{link.get_attribute('href')}").text()
+                assert told.startswith(f"{log.alliance.origin}\n400\n")
+            assert watched.complaints == []
+        for lang, words in (("en", "Members that cosign"), ("zh", "四川 12 / 12，至少 6")):
+            with watched_page(browser, width=390, height=844, dark=True) as watched:
+                watched.page.goto(f"{url}/?lang={lang}")
+                expect(watched.page.locator("#proof")).to_contain_text(words)
+                assert watched.page.evaluate("document.documentElement.scrollWidth") == 390
+                assert watched.complaints == []
+    engine.dispose()
 
 
 def words_outside(page: Page) -> list[str]:

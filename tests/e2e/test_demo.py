@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.kafka]
 ROOT = Path(__file__).parents[2]
 FIELDS = {
     "members", "events", "outcomes", "lost", "doubled", "unreconciled", "invariants", "ledger_head", "seconds",
-    "events_per_s", "latency_ms",
+    "events_per_s", "latency_ms", "receipts", "verify", "period",
 }  # fmt: skip
 
 
@@ -51,8 +51,12 @@ def test_a_small_term_ends_with_campuses_and_ledger_agreeing(tmp_path: Path) -> 
     assert (result["lost"], result["doubled"], result["unreconciled"]) == (0, 0, 0)
     assert result["invariants"] == "ok"
     assert result["ledger_entries"] >= sum(result["outcomes"].values()) > 3000
-    assert len(result["events_by_type"]) == 24
+    assert len(result["events_by_type"]) == 27
     assert min(result["events_by_type"].values()) > 0, result["events_by_type"]
+    assert result["receipts"]["overdue"] == result["receipts"]["waiting"] == 0
+    assert result["receipts"]["final"] >= result["events"]
+    assert result["verify"] == "ok"
+    assert result["verified_invariants"].keys() >= {f"I{number}" for number in range(1, 16)}
     assert result["flags"]["expired"] > 0, (
         "nobody answers some requests, and the ledger's clock ends them"
     )

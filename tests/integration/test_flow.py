@@ -28,13 +28,12 @@ from hub.broker.kafka import remembered
 from hub.broker.resolve import BrokerSettings, resolve_broker
 from hub.events import rules
 from hub.flow import sequencer
-from hub.flow.admission import EVENT_BYTES
 from hub.flow.kafka import REQUEST_BYTES
 from hub.run.supervisor import alliance_command
 from schemas import topics
 from schemas.catalogue import catalogue
 from schemas.codec import decode, encode
-from schemas.envelope import SIGNATURE
+from schemas.envelope import EVENT_BYTES, SIGNATURE
 from tests.support.broker import private_broker
 from tests.support.flow import ALLIANCE, SIGNERS, STRANGER, Sent, sent, signed_bytes
 from tests.support.flow_kafka import (
@@ -103,7 +102,7 @@ async def _bad_input(bootstrap: str, folder: Path) -> None:
         ("UNKNOWN_MEMBER", sent(stranger, SIGNERS[HOST]).but(topic=topics.outbox(HOST))),
         ("KEY_MISMATCH", offering.but(key=b"other")),
         ("TOO_LARGE", sent(desk.record("offering.changed", host=HOST, offering_id="big", discipline_code="x" * EVENT_BYTES))),
-        ("UNREADABLE", Sent(topics.outbox(HOST), b"k" * 300_000, b"v" * 200_000, [("h", b"x" * 400_000)])),
+        ("UNREADABLE", Sent(topics.outbox(HOST), b"k" * 300_000, b"v" * 20_000, [("h", b"x" * 600_000)])),
     ]  # fmt: skip
     mixed: list[Sent] = []
     after: list[str] = []
@@ -386,8 +385,11 @@ async def _broker_killed(bootstrap: str, state: Path, folder: Path) -> None:
 def test_one_input_may_release_more_than_kafka_takes_in_one_batch(
     own_broker: str, tmp_path: Path
 ) -> None:
-    """Forty large requests wait for one offering: all come free with one input, none of them halts the log."""
+    """Two hundred large requests wait for one offering: all come free with one input, none of them halts the log."""
     asyncio.run(_large_release(own_broker, tmp_path))
+
+
+LARGE = 220  # times 40 kB
 
 
 async def _large_release(bootstrap: str, folder: Path) -> None:
@@ -396,10 +398,10 @@ async def _large_release(bootstrap: str, folder: Path) -> None:
         sent(
             desk.record(
                 "enrollment.requested", enrollment_id=f"large-{number}", offering_id="large", home=HOME,
-                host=HOST, major_code="x" * 210_000, id=f"large-{number}",
+                host=HOST, major_code="x" * 40_000, id=f"large-{number}",
             )
         )
-        for number in range(40)
+        for number in range(LARGE)
     ]  # fmt: skip
     key = sent(desk.record("offering.changed", host=HOST, offering_id="large", id="large"))
     assert sum(len(message.value or b"") for message in waiting) > REQUEST_BYTES
@@ -409,7 +411,7 @@ async def _large_release(bootstrap: str, folder: Path) -> None:
         await publish(bootstrap, [key])
         await running.settled(ids([key]))
         _, entries = await running.replayed()
-        assert [e.input_index for e in entries[-41:]] == list(range(41))
+        assert [e.input_index for e in entries[-LARGE - 1 :]] == list(range(LARGE + 1))
         await assert_applied_once(running, [key, *waiting])
         await assert_told_once(running)
 

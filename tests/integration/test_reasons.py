@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 
 from hub.domain.reasons import ADVICE, Reason
-from hub.flow.admission import EVENT_BYTES
 from schemas import records as r
 from schemas import topics
 from schemas.catalogue import catalogue
 from schemas.codec import decode
 from schemas.content import content_hash
-from schemas.envelope import SIGNATURE
+from schemas.envelope import EVENT_BYTES, SIGNATURE
 from tests.support.broker import private_broker
 from tests.support.flow import SIGNERS, Sent, sent, signed_bytes
 from tests.support.flow_kafka import PARTS, Hub, hub, publish, told
@@ -199,6 +198,29 @@ class Script:
         stage.say(decision, Reason.RULES_NOT_MET)
         return stage
 
+    def fifth(self) -> Stage:
+        """An award comes into dispute, and a key that goes on after its owner revoked it."""
+        stage = Stage()
+        stage.say(self.event(
+            "dispute.changed", dispute_id="d1", party=HOME, step="open", about_kind="award", about_id="w1",
+            respondent=HOST, arbiters=(), ground="amount", resolution=None, statement_hash=None,
+        ))  # fmt: skip
+        stage.say(self.event(
+            "member.key-changed", code=OTHER, subject=f"{OTHER}/keys", action="revoke", key_id=SIGNERS[OTHER].key_id,
+            public_key=None, replaces=None, possession=None, reason="lost",
+        ))  # fmt: skip
+        lost = self.event("offering.changed", host=OTHER, offering_id="lost")
+        stage.say(lost, Reason.KEY_REVOKED)
+        return stage
+
+    def sixth(self) -> Stage:
+        """Nothing about a disputed award is decided meanwhile."""
+        stage = Stage()
+        corrected = self.event("credit.award-corrected", award_id="w1", student_id="student", home=HOME, host=HOST,
+                               credits=credit("2"))  # fmt: skip
+        stage.say(corrected, Reason.DISPUTED)
+        return stage
+
 
 def test_every_reason_reaches_the_inbox_of_its_sender(own_broker: str, tmp_path: Path) -> None:
     """With the code, what was found and wanted, a sentence in both languages, who acts next and when to try again."""
@@ -210,12 +232,21 @@ async def _every_reason(bootstrap: str, folder: Path) -> None:
     async with hub(bootstrap, folder, *PARTS) as running:
         await running.start("clock", ALLIANCE_TICK_S="0.5", ALLIANCE_PARKED_AFTER_S="2")
         await running.until("the ledger has looked at its clock", lambda: running.ticked())
-        for make in (script.first, script.second, script.third, script.fourth):
+        stages = (
+            script.first,
+            script.second,
+            script.third,
+            script.fourth,
+            script.fifth,
+            script.sixth,
+        )
+        for make in stages:
             await _play(running, make(), seen)
         await _parked(bootstrap, seen)
         replayed, _ = await running.replayed()
         assert replayed.state.parked_count() == 0
-    assert set(seen) == set(Reason)
+    # Who closes a period twice is an operator and has no inbox: tests/integration/test_statement_kafka.py.
+    assert set(seen) == set(Reason) - {Reason.PERIOD_CLOSED}
     for reason, outcome in seen.items():
         _is_helpful(reason, outcome)
     assert seen[Reason.SLOT_CONFLICT].about_seq is not None

@@ -1,4 +1,4 @@
-"""What hub.tlog makes, verified by code that shares no line with it: Go's packages of the checksum database.
+"""What schemas.tlog makes, verified by code that shares no line with it: Go's packages of the checksum database.
 
 Needs Go; the module is fetched by Go itself. Without Go the tests are skipped, with the reason. Where CI=true and Go is
 there, a build that fails is a failure.
@@ -11,17 +11,18 @@ import os
 import random
 import shutil
 import subprocess
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hub.tlog.checkpoint import Checkpoint, sign_checkpoint
-from hub.tlog.cosignature import ED25519_COSIGNATURE, CosignatureSigner
-from hub.tlog.merkle import Frontier, consistency_proof, inclusion_proof, leaf_hash
-from hub.tlog.note import Signer
-from hub.tlog.tiles import TileReader, Tiles
+from schemas.tlog.checkpoint import Checkpoint, sign_checkpoint
+from schemas.tlog.cosignature import ED25519_COSIGNATURE, CosignatureSigner
+from schemas.tlog.merkle import Frontier, consistency_proof, inclusion_proof, leaf_hash
+from schemas.tlog.note import Signer
+from schemas.tlog.tiles import TileReader, Tiles
+from tests.support.transparency import KEY, bench, entries
 
 SOURCE = Path(__file__).parents[1] / "support" / "tlog_go"
 LOG = Signer("alliance.example/ledger", bytes(range(32)))
@@ -224,3 +225,39 @@ def test_go_reads_our_tiles_and_makes_the_same_proofs(
             program, [check | {"files": one, "index": 0, "proof_size": SIZE} for one in spoilt]
         )
     )
+
+
+def test_go_verifies_a_folder_that_the_signer_wrote(program: Path, tmp_path: Path) -> None:
+    """Checkpoint, tiles and entries as they lie on the disk after many steps and restarts."""
+    values = entries(1500)
+    with bench(tmp_path) as place:
+        for size in (1, 255, 256, 700, 1100, 1500):
+            place.sign(values[:size])
+        folder = place.files.folder
+        note = place.files.read("checkpoint").decode()
+        files = {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in folder.glob("tile/[0-9]*/**/*")
+            if path.is_file()
+        }
+    [opened] = asked(program, [{"kind": "note", "note": note, "key": KEY.verifier.vkey}])
+    checkpoint = Checkpoint.parse(opened["text"])
+    assert checkpoint.size == 1500
+    tiles: Check = {
+        "kind": "tiles",
+        "size": 1500,
+        "root": checkpoint.root,
+        "files": files,
+        "proof_size": 1500,
+    }
+    indices = (0, 255, 256, 1279, 1280, 1499)
+    proofs = asked(program, [tiles | {"index": index} for index in indices])
+    assert [answer["error"] for answer in proofs] == [""] * len(indices)
+    records: list[Check] = [
+        {"kind": "record", "size": 1500, "root": checkpoint.root, "index": index, "leaf": leaf_hash(values[index]), "hashes": [b64decode(one) for one in answer["proof"]]}
+        for index, answer in zip(indices, proofs, strict=True)
+    ]  # fmt: skip
+    assert all(verdicts(program, records))
+    spoilt = files | {"tile/0/002": flipped(files["tile/0/002"], 9)}
+    assert verdicts(program, [tiles | {"index": 600, "files": spoilt}]) == [False]
+    assert verdicts(program, [tiles | {"index": 600}]) == [True]

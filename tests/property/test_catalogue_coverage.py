@@ -15,7 +15,7 @@ from tests.support.histories_catalogue import drawn
 from tests.support.histories_twins import told
 from tests.support.histories_world import CODES
 
-HISTORIES, LENGTH = 1500, 40
+HISTORIES, LENGTH = 800, 40  # the last pair of type and reason comes up in history 562
 TOO_LARGE = {Reason.TOO_LARGE}  # takes half a megabyte of names
 
 

@@ -8,22 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from hub.tlog.cosignature import (
+from schemas.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from schemas.tlog.cosignature import (
     ED25519_COSIGNATURE,
     ML_DSA_44_COSIGNATURE,
     CosignatureSigner,
     CosignatureVerifier,
 )
-from hub.tlog.errors import Forged, Malformed
-from hub.tlog.merkle import (
+from schemas.tlog.errors import Forged, Malformed
+from schemas.tlog.merkle import (
     Frontier,
     consistency_proof,
     inclusion_proof,
     leaf_hash,
     verify_consistency,
 )
-from hub.tlog.note import (
+from schemas.tlog.note import (
     Signature,
     Signer,
     Verifier,
@@ -33,9 +33,9 @@ from hub.tlog.note import (
     sign_note,
     split_note,
 )
-from hub.tlog.policy import Policy, parse_any_vkey
-from hub.tlog.proof import LogProof, verify_proof
-from hub.tlog.tiles import (
+from schemas.tlog.policy import Policy, parse_any_vkey
+from schemas.tlog.proof import LogProof, verify_proof
+from schemas.tlog.tiles import (
     TileReader,
     Tiles,
     entry_bundle,
@@ -43,7 +43,7 @@ from hub.tlog.tiles import (
     parse_hash_tile,
     parse_path,
 )
-from hub.tlog.witness import (
+from schemas.tlog.witness import (
     AddCheckpoint,
     conflict_body,
     cosigned_body,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.tlog.errors import BadProof, BadTile, Forged
-from hub.tlog.merkle import (
+from schemas.tlog.errors import BadProof, BadTile, Forged
+from schemas.tlog.merkle import (
     EMPTY_ROOT,
     Frontier,
     consistency_proof,
@@ -20,7 +20,14 @@ from hub.tlog.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from hub.tlog.tiles import TileReader, Tiles, changed_bundles, changed_tiles, edge_tiles, parse_path
+from schemas.tlog.tiles import (
+    TileReader,
+    Tiles,
+    changed_bundles,
+    changed_tiles,
+    edge_tiles,
+    parse_path,
+)
 
 LARGEST = 300
 LEAVES = [leaf_hash(str(number).encode()) for number in range(LARGEST)]

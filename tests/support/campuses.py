@@ -78,6 +78,7 @@ class Campuses:
         self.state = State(frozenset(self.codes))
         self.cursor = dict.fromkeys(self.codes, 0)
         self.inboxes: dict[str, deque[dict[str, Any]]] = {code: deque() for code in self.codes}
+        self.private: dict[str, dict[str, Any]] = {}  # parts by event id
         self.answers: Counter[str] = Counter()
         self.rejected: list[str] = []  # messages of items that a campus would not take
         self.entries: list[Entry] = []  # of the ledger: outcomes of members' events, and flags
@@ -144,7 +145,9 @@ class Campuses:
         return fetched
 
     def _sequence(self, code: str, item: dict[str, Any]) -> None:
-        record = self.mappings[code][item["resource"]].record(item)
+        mapping = self.mappings[code][item["resource"]]
+        record = mapping.record(item)
+        self.private[item["eventId"]] = mapping.part(item)
         self._input(encode(record))
 
     def _input(self, value: bytes) -> None:
@@ -183,8 +186,14 @@ class Campuses:
                     "eventId": entry.event_id,
                     "ledgerSeq": entry.seq,
                     "record": record,
+                    "private": self._private(entry, member, record),
                 }
             )
+
+    def _private(self, entry: Entry, member: str, record: dict[str, Any]) -> dict[str, Any] | None:
+        """The private part as the connectors of home and host hand it over."""
+        part = self.private.get(entry.event_id)
+        return part if part and member in (record["home"], record["host"]) else None
 
     def deliver(self) -> int:
         """Bring each campus a batch; now and then the answer is lost and the batch comes again."""

@@ -20,8 +20,8 @@ def fault(words: Sequence[str], *, whole: bool = False) -> str | None:
     context: Any = command.make_context("alliance", [], resilient_parsing=True)
     rest = list(words)
     while rest and hasattr(command, "get_command"):
-        if rest[0].startswith("-"):
-            break
+        if rest[0].startswith("-") or not command.list_commands(context):
+            break  # an option, or an argument of a command that has no subcommands
         found = command.get_command(context, rest[0])
         if found is None:
             return f"alliance {' '.join(words)}: {command.name or 'alliance'} has no command {rest[0]!r}"

@@ -200,7 +200,7 @@ async def told(bootstrap: str, member: str) -> tuple[dict[str, list[Outcome]], d
     refusals: dict[int, Outcome] = {}
     for message in await read(bootstrap, topics.inbox(member)):
         kind = header(message.headers, KIND)
-        if kind in (b"event", b"flag"):
+        if kind in (b"event", b"flag", b"promise", b"receipts"):
             continue
         record = decode(message.value or b"")
         assert isinstance(record, Outcome)

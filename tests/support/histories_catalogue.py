@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.support.histories_disputes import DisputeSpeech
 from tests.support.histories_study import StudySpeech
 from tests.support.histories_work import LabSpeech, WorkSpeech
 from tests.support.histories_world import AMOUNTS, DAYS, TWISTS, Step
@@ -19,6 +20,7 @@ MAKERS = {
     "credit.awarded": "awarded",
     "credit.recognition-decided": "ruled",
     "credit.recognition-requested": "asked",
+    "dispute.changed": "dispute",
     "enrollment.decided": "decided",
     "enrollment.plan-decided": "plan_decided",
     "enrollment.plan-proposed": "plan",
@@ -28,11 +30,13 @@ MAKERS = {
     "lab.access-requested": "access",
     "lab.resource-changed": "resource",
     "lab.usage-recorded": "usage",
+    "member.key-changed": "key",
     "member.profile-changed": "profile",
     "offering.changed": "offering",
     "practice.placement-changed": "placement",
     "project.changed": "project",
     "project.member-changed": "person",
+    "student.erased": "erased",
     "talent.posting-changed": "posting",
     "teaching.appointment-changed": "appointment",
     "teaching.delivered": "delivered",
@@ -71,6 +75,13 @@ THEMES: dict[str, tuple[str, ...]] = {
         "go:transfer", "go:transfer", "transfer.achievement-changed", "project.changed", "project.member-changed",
     ),
     "talent": ("go:talent", "go:talent", "talent.posting-changed", "member.profile-changed"),
+    "dispute": (
+        "go:dispute", "go:dispute", "go:dispute", "go:credit", "go:credit", "go:hours", "dispute.changed",
+        "credit.award-corrected", "credit.recognition-requested", "credit.recognition-decided",
+    ),
+    "keys": (
+        "member.key-changed", "member.key-changed", "member.key-changed", "student.erased", "offering.changed", "go:dispute",
+    ),
 }  # fmt: skip
 WHICH = (0, 0, 0, 1, 1, 2, 2, 3)  # few things, so that some of them get far
 TIMES_ON = (1, 1, 2, 3, 5)
@@ -78,7 +89,7 @@ SHIFTS = (0,) * 16 + (1, 1, -1, 2)
 TIMES = ("tick", "tick", "tick", "late", "late", "again", "other")
 
 
-class Speaker(StudySpeech, WorkSpeech, LabSpeech):
+class Speaker(StudySpeech, WorkSpeech, LabSpeech, DisputeSpeech):
     """Makes the event of a step."""
 
     def record(self, step: Step) -> Any:

@@ -12,13 +12,23 @@ from hub.ledger.audit import Audit
 from schemas import records as r
 from schemas.codec import decode
 from schemas.envelope import from_millis
-from tests.support import oracle_agreement, oracle_lab, oracle_study, oracle_teaching
+from tests.support import (
+    oracle_agreement,
+    oracle_dispute,
+    oracle_lab,
+    oracle_study,
+    oracle_teaching,
+)
 from tests.support.histories_catalogue import THEMES, Speaker
+from tests.support.histories_disputes import key_of
 from tests.support.histories_world import CODES, SPANS, Step
 from tests.support.ledger import Ledger
 from tests.support.ledger_oracle import Oracle, Told
+from tests.support.oracle_books import ms_of
 
-WITHOUT_STATE = frozenset({"calendar", "earned", "rules"})  # kept to be looked up, without a life
+WITHOUT_STATE = frozenset(
+    {"calendar", "earned", "erased", "frozen", "rules"}
+)  # kept to be looked up, without a life
 
 
 class Differ(AssertionError):
@@ -59,8 +69,10 @@ class Twins:
                 self.say(record)
 
     def say(self, record: Any) -> None:
-        self.ledger.say(record)
-        self._agree(self.oracle.hear(record, self.ledger.at_ms), record)
+        key = key_of(record)
+        if self.ledger.say(record, key).reason == "KEY_REVOKED":
+            self.speaker.unsaid(record)
+        self._agree(self.oracle.hear(record, self.ledger.at_ms, key), record)
 
     def tick(self, seconds: int, parked_after_s: int) -> None:
         self.ledger.tick(
@@ -113,6 +125,20 @@ class Twins:
                 {name: _state(thing) for name, thing in things.items()},
                 {name: fact["state"] for name, fact in facts.items()},
             )
+        yield (
+            "erased",
+            {name: (one.home, one.key_ids) for name, one in state.things.get("erased", {}).items()},
+            {name: (one["home"], tuple(sorted(one["keys"]))) for name, one in books.all("erased").items()},
+        )  # fmt: skip
+        yield "booked", self._booked(), self._booked_in_facts()
+        yield (
+            "stood still",
+            {(one.kind, one.thing_id): (bool(one.dispute_id), one.paused_ms) for one in state.things.get("frozen", {}).values()},
+            {
+                thing: (oracle_dispute.held(books, *thing), oracle_dispute.paused_ms(books, *thing))
+                for case in books.all("dispute").values() for thing in case["holds"]
+            },
+        )  # fmt: skip
         waiting = sorted(parked.event.envelope.event_id for parked in self.oracle.waiting)
         parked = [p.input.event.envelope.event_id for row in state.parked.values() for p in row]
         yield "parked", sorted(parked), waiting
@@ -124,6 +150,20 @@ class Twins:
         yield "versions", state.versions, books.newest
         expected = {key: amount for key, amount in self._expected() if any(amount)}
         yield "balances", self._balances(), expected
+
+    def _booked(self) -> set[tuple[str, str, int, int]]:
+        """Who has which resource from when to when, as the ledger's calendars say."""
+        return {
+            (calendar.resource_id, slot.request_id, slot.start_ms, slot.end_ms)
+            for calendar in self.ledger.state.things.get("calendar", {}).values() for slot in calendar.slots
+        }  # fmt: skip
+
+    def _booked_in_facts(self) -> set[tuple[str, str, int, int]]:
+        books = self.oracle.books
+        return {
+            (resource, name, ms_of(fact["slot"][0]), ms_of(fact["slot"][1]))
+            for resource in books.all("resource") for name, fact in oracle_lab.calendar(books, resource).items()
+        }  # fmt: skip
 
     def _balances(self) -> dict[tuple[str, str], tuple[int, int]]:
         """Of every account that a person would ask about: what is left of a stock, else pending and posted."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from schemas import records as r
+from tests.support import oracle_teaching
 from tests.support.histories_world import AMOUNTS, DAYS, Speech, Step, amount, mistake
 
 MAX_HOURS = (amount("8"), None, amount("8"), amount("3"))
@@ -79,12 +80,21 @@ class WorkSpeech(Speech):
             hours = {"confirmed": known["hours"], "settled": known["offered"] or hours}.get(
                 said, hours
             )
+        if said == "reported" and step.days in (3, 4):
+            hours = self._all_that_is_left(f"n{about}") or hours
         sides = ("host", "home") if said in ("reported", "offered") else ("home", "host")
         return self.make(
             step, "teaching.delivered", self._appointment(about), sides=sides, delivery_id=f"d{number}",
             hours=hours, step=said, period_start=self.day(-7), period_end=self.day(-1), offering_id=None,
             confirm_by=self.date_of(step) if step.amount % 2 == 0 else None,
         )  # fmt: skip
+
+    def _all_that_is_left(self, name: str) -> Decimal | None:
+        """The hours of an appointment's stock that nobody reported yet; none where there is no stock, or nothing in it."""
+        known = self.fact("appointment", name)
+        if known is None or known["stock"] is None:
+            return None
+        return oracle_teaching.hours_left(self.oracle.books, name) or None
 
     def go_teaching(self, step: Step) -> Any:
         """Appointed, approved, started; then hours reported, confirmed, or disputed and settled."""

@@ -124,6 +124,13 @@ class Speech:
         envelope = replace(record.envelope, aggregate_version=version + step.shift)
         return replace(record, envelope=envelope)
 
+    def unsaid(self, record: Any) -> None:
+        """A statement that used up no version: its number is free again, if nothing was said behind it."""
+        envelope = record.envelope
+        place = (record.EVENT.partition(".")[0], envelope.subject, envelope.member)
+        if self._said.get(place) == envelope.aggregate_version:
+            self._said[place] -= 1
+
     def _twisted(self, step: Step, event: str, known: dict[str, Any]) -> dict[str, Any]:
         twist = step.twist
         if twist == "content" and event in MISTAKES:

@@ -81,9 +81,11 @@ def _sample(event: str) -> Any:
 
 
 def subject_of(record: Any) -> str:
-    """The subject a campus gives an event: the schema's field, and the person too for a part in a project."""
+    """The subject a campus gives an event: the schema's field, with the person for a part in a project, `keys` for a key."""
     if isinstance(record, r.ProjectMemberChanged):
         return f"{record.project_id}/{record.person_id}"
+    if isinstance(record, r.MemberKeyChanged):
+        return f"{record.code}/keys"
     return str(getattr(record, catalogue().newest[record.EVENT].subject))
 
 
@@ -139,7 +141,7 @@ class Ledger:
         )
         return replace(record, envelope=envelope)
 
-    def say(self, record: Any) -> r.Entry:
+    def say(self, record: Any, key_id: str = "21fe31dfa154a261") -> r.Entry:
         """Put an event before the ledger; returns its outcome. What follows from it is in `last[1:]`."""
         self.at_ms += 1000  # a second apart
         given = Input(
@@ -148,7 +150,7 @@ class Ledger:
             event=record,
             event_type=record.EVENT,
             value=encode(record),
-            key_id="21fe31dfa154a261",
+            key_id=key_id,
             signature=bytes(64),
             source_topic=f"member.{record.envelope.member}.out",
             source_partition=0,

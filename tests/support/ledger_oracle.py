@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from tests.support import (
     oracle_agreement,
     oracle_credit,
+    oracle_dispute,
+    oracle_erasure,
     oracle_lab,
     oracle_market,
     oracle_practice,
@@ -22,7 +24,16 @@ from tests.support import (
     oracle_study,
     oracle_teaching,
 )
-from tests.support.oracle_books import DAY_MS, NEAR_DAYS, Books, Done, Flag, Missing, Refused
+from tests.support.oracle_books import (
+    DAY_MS,
+    NEAR_DAYS,
+    Alarm,
+    Books,
+    Done,
+    Flag,
+    Missing,
+    Refused,
+)
 
 RULES: dict[str, Callable[[Books, Any], Done]] = {
     "agreement.changed": oracle_agreement.changed,
@@ -30,6 +41,7 @@ RULES: dict[str, Callable[[Books, Any], Done]] = {
     "credit.award-corrected": oracle_credit.award_corrected,
     "credit.recognition-decided": oracle_credit.recognition_decided,
     "credit.recognition-requested": oracle_credit.recognition_requested,
+    "dispute.changed": oracle_dispute.changed,
     "enrollment.decided": oracle_study.decided,
     "enrollment.plan-decided": oracle_study.plan_decided,
     "enrollment.plan-proposed": oracle_study.plan_proposed,
@@ -39,11 +51,13 @@ RULES: dict[str, Callable[[Books, Any], Done]] = {
     "lab.access-requested": oracle_lab.access_requested,
     "lab.resource-changed": oracle_lab.resource_changed,
     "lab.usage-recorded": oracle_lab.usage_recorded,
+    "member.key-changed": oracle_dispute.key_changed,
     "member.profile-changed": oracle_rules.profile_changed,
     "offering.changed": oracle_study.offering_changed,
     "practice.placement-changed": oracle_practice.changed,
     "project.changed": oracle_study.project_changed,
     "project.member-changed": oracle_study.project_member_changed,
+    "student.erased": oracle_erasure.erased,
     "talent.posting-changed": oracle_market.posting_changed,
     "teaching.appointment-changed": oracle_teaching.appointment_changed,
     "teaching.delivered": oracle_teaching.delivered,
@@ -55,6 +69,7 @@ DUE = {
     "appointment": oracle_teaching.appointment_due,
     "award": oracle_credit.award_due,
     "delivery": oracle_teaching.delivery_due,
+    "dispute": oracle_dispute.due,
     "enrollment": oracle_study.enrollment_due,
     "placement": oracle_practice.due,
     "plan": oracle_study.plan_due,
@@ -69,6 +84,7 @@ TURN = {
     "appointment": oracle_teaching.appointment_turn,
     "award": oracle_credit.award_turn,
     "delivery": oracle_teaching.delivery_turn,
+    "dispute": oracle_dispute.turn,
     "enrollment": oracle_study.enrollment_turn,
     "placement": oracle_practice.turn,
     "plan": oracle_study.plan_turn,
@@ -103,12 +119,13 @@ class Oracle:
     def __init__(self, members: tuple[str, ...]) -> None:
         self.books = Books(members, DUE, TURN)
         self.first: dict[str, Any] = {}  # event id -> the event first heard under it
+        self.signed: dict[str, str] = {}  # event id -> the key that signed it then
         self.waiting: list[Parked] = []
         self._at_ms = 0  # of the newest line: each line has a later time than the one before
         self._lines: list[Told] = []
 
-    def hear(self, event: Any, at_ms: int = 0) -> list[Told]:
-        """What becomes of this event, heard at that time, then of those that it set free, first come first served."""
+    def hear(self, event: Any, at_ms: int = 0, key: str = "") -> list[Told]:
+        """What becomes of this event, signed with that key and heard at that time, then of those that it set free."""
         self._lines, name = [], event.envelope.event_id
         if name in self.first:
             same = self.first[name] == event
@@ -116,7 +133,7 @@ class Oracle:
             reason = "SAME_EVENT" if same else "SAME_ID_OTHER_CONTENT"
             self._say(Told(name, outcome, reason), at_ms)
         else:
-            self.first[name] = event
+            self.first[name], self.signed[name] = event, key
             self._decide(event, at_ms)
             self._release()
         return self._lines
@@ -146,9 +163,12 @@ class Oracle:
 
     def _decide(self, event: Any, at_ms: int = 0) -> None:
         name, member = event.envelope.event_id, event.envelope.member
+        if not oracle_dispute.signs(self.books, self.signed[name], member):
+            self._say(Told(name, "rejected", "KEY_REVOKED"), at_ms)  # no version is used up
+            return
         try:
             self._check_version(event)
-            done = RULES[event.EVENT](self.books, event)
+            done = self._ruled(event)
         except Missing as missing:
             version = missing.key[0] == "version"
             self._say(
@@ -165,6 +185,18 @@ class Oracle:
         self._say(Told(name, "applied", None, audience), at_ms)
         for flag in done.flags:
             self._flag(flag)
+
+    def _ruled(self, event: Any) -> Done:
+        """What the rule makes of it, unless it touches something that a dispute holds."""
+        books = self.books
+        books.before.clear()
+        done = RULES[event.EVENT](books, event)
+        touched = {(kind, name) for kind, name, _, _ in books.before}
+        new = {event.dispute_id} if event.EVENT == "dispute.changed" else set()
+        if not new and any(oracle_dispute.held(books, *thing) for thing in touched):
+            books.undo()
+            raise Refused("DISPUTED")
+        return done
 
     def _place(self, event: Any) -> tuple[str, str, str]:
         domain = event.EVENT.partition(".")[0]
@@ -200,11 +232,24 @@ class Oracle:
         rings = []
         for (kind, name), alarm in self.books.alarms.items():
             near_ms = alarm.due_ms - NEAR_DAYS * DAY_MS
+            if oracle_dispute.ever_held(self.books, kind, name):
+                self._stand_still(kind, name, alarm, now_ms)
             if alarm.near and near_ms <= now_ms:
                 rings.append((near_ms, kind, name, True))
-            if alarm.over and alarm.due_ms <= now_ms:
-                rings.append((alarm.due_ms, kind, name, False))
+            if alarm.over and alarm.rings_ms <= now_ms:
+                rings.append((alarm.rings_ms, kind, name, False))
         return rings
+
+    def _stand_still(self, kind: str, name: str, alarm: Alarm, now_ms: int) -> None:
+        """A deadline that a dispute moved: nobody is reminded of the old one, and it is over later by the time lost."""
+        if alarm.due_ms - NEAR_DAYS * DAY_MS <= now_ms:
+            alarm.near = False
+        if alarm.rings_ms > now_ms:
+            return
+        again_ms = alarm.due_ms + oracle_dispute.paused_ms(self.books, kind, name)
+        if oracle_dispute.held(self.books, kind, name):
+            again_ms = max(again_ms, now_ms + 1)
+        alarm.rings_ms = max(alarm.rings_ms, again_ms)
 
     def _ring(self, kind: str, name: str, *, near: bool) -> None:
         """Each flag once for each deadline."""

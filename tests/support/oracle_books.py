@@ -105,11 +105,15 @@ def walk(table: Mapping[str, Mapping[str, str]], state: str, step: str) -> str:
 
 @dataclass
 class Alarm:
-    """A deadline as it was set: the flags still to come."""
+    """A deadline as it was set: the flags still to come. A dispute moves `rings_ms` on, the deadline stays."""
 
     due_ms: int
     near: bool
     over: bool = True
+    rings_ms: int = 0
+
+    def __post_init__(self) -> None:
+        self.rings_ms = self.rings_ms or self.due_ms
 
 
 @dataclass
@@ -123,6 +127,10 @@ class Books:
     facts: dict[str, dict[str, Fact]] = field(default_factory=dict)
     newest: dict[tuple[str, str, str], int] = field(default_factory=dict)
     alarms: dict[tuple[str, str], Alarm] = field(default_factory=dict)
+    genuine: set[tuple[str, str, bytes, bytes]] = field(
+        default_factory=set
+    )  # keys that are what they say
+    before: list[tuple[str, str, Fact | None, Alarm | None]] = field(default_factory=list)
 
     def all(self, kind: str) -> dict[str, Fact]:
         return self.facts.setdefault(kind, {})
@@ -138,6 +146,8 @@ class Books:
 
     def put(self, kind: str, name: str, **said: Any) -> Fact:
         """Keep what was said of a thing, and set its deadline if that is another than before."""
+        old = self.all(kind).get(name)
+        self.before.append((kind, name, old and dict(old), self.alarms.get((kind, name))))
         fact = self.all(kind).setdefault(name, {})
         fact.update(said)
         due_ms = self.due[kind](fact) if kind in self.due else None
@@ -148,6 +158,18 @@ class Books:
             near = due_ms - NEAR_DAYS * DAY_MS > self.now_ms
             self.alarms[kind, name] = Alarm(due_ms, near)
         return fact
+
+    def undo(self) -> None:
+        """As if nothing had been put since `before` was emptied."""
+        for kind, name, old, alarm in reversed(self.before):
+            if old is None:
+                del self.all(kind)[name]
+            else:
+                self.all(kind)[name] = old
+            self.alarms.pop((kind, name), None)
+            if alarm is not None:
+                self.alarms[kind, name] = alarm
+        self.before.clear()
 
     def actors(self, kind: str, name: str) -> tuple[str, ...]:
         turn = self.turn.get(kind)

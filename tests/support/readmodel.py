@@ -32,6 +32,7 @@ from schemas.records import (
     MemberActivity,
     Posting,
     Record,
+    StudentErased,
     Term,
     TopicRate,
 )
@@ -56,7 +57,7 @@ def award(
         CourseRef(host, "CS101", None), f"of-{host}-1",
         (LangText("en", "Algorithms"), LangText("zh", "算法设计")), Term("2026-2027", 1, 2),
         Credit("hours16", Decimal("3.500")), None, "passed", Grade("percent", "88", Decimal("88.000")),
-        (), 1, True, date(2026, 12, 20), None, None,
+        (), 1, True, date(2026, 12, 20), None, None, None,
     )  # fmt: skip
 
 
@@ -67,7 +68,7 @@ def request(
     return EnrollmentRequested(
         envelope(number, home, f"en-{number}", at),
         f"en-{number}", f"st-{number}", home, host, f"of-{host}-1", Term("2026-2027", 1, 2),
-        "course", "on_site", None, None, None, True, None,
+        "course", "on_site", None, None, None, True, None, None,
     )  # fmt: skip
 
 
@@ -80,7 +81,7 @@ class Chain:
 
     def add(
         self,
-        event: CreditAwarded | EnrollmentRequested,
+        event: CreditAwarded | EnrollmentRequested | StudentErased,
         outcome: str = "applied",
         reason: str | None = None,
         postings: Sequence[Posting] = (),

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from hub.domain.reasons import ADVICE, Reason
 from hub.flow.admission import (
-    EVENT_BYTES,
     LETTER_BYTES,
     Refusal,
     check,
@@ -24,7 +23,7 @@ from hub.flow.plan import topic_plan
 from schemas import topics
 from schemas.catalogue import catalogue
 from schemas.codec import decode, encode
-from schemas.envelope import KEY_ID, KIND, LEDGER_SEQ, SIGNATURE, to_millis
+from schemas.envelope import EVENT_BYTES, KEY_ID, KIND, LEDGER_SEQ, SIGNATURE, to_millis
 from schemas.records import Admitted, DeadLetter, Outcome
 from tests.support.flow import ALLIANCE, SIGNERS, STRANGER, Sent, sent, signed_bytes
 from tests.support.ledger import HOME, HOST, MEMBERS, OTHER, T0_MS, Ledger

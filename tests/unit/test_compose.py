@@ -171,7 +171,7 @@ def test_setup_makes_a_key_for_each_campus_and_the_topics():
     made = {
         (line[line.index("--member") + 1], line[line.index("--out") + 1])
         for line in lines
-        if line[:3] == ["alliance", "members", "keygen"]
+        if line[:3] == ["alliance", "members", "keygen"] and "--member" in line
     }
     wanted = {
         (code, str(Path(service.environment["ALLIANCE_KEY"]).parent))
@@ -180,6 +180,8 @@ def test_setup_makes_a_key_for_each_campus_and_the_topics():
     }
     assert made == wanted
     assert ["alliance", "topics", "apply"] in lines
+    hub_keys = ["alliance", "members", "keygen", "--hub", "--out", "/var/lib/keys/hub"]
+    assert lines.index(hub_keys) < lines.index(["alliance", "topics", "apply"])
     assert "/etc/alliance" in setup.writable_targets
 
 
@@ -191,6 +193,14 @@ def test_each_campus_sees_its_own_key_only():
     assert not any(
         source.startswith("keys-") for s in HUB for source, _ in s.mounts if s.name != "setup"
     )
+
+
+def test_the_key_of_the_log_is_where_it_is_needed_alone():
+    """Who has it can sign another ledger's checkpoints; admission needs the key for promises beside it."""
+    holders = {s.name for s in HUB if any(source == "hub-keys" for source, _ in s.mounts)}
+    assert holders == {"setup", "signer", "admission"}
+    writers = {s.name for s in HUB if "/var/lib/keys/hub" in s.writable_targets}
+    assert writers == {"setup"}
 
 
 def test_ports_are_the_defaults_and_loopback_only():

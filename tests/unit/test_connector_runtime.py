@@ -189,8 +189,9 @@ def test_a_message_of_an_unknown_kind_waits_for_an_upgrade(rig):
         await rig.hub.deliver(US, their_request(1), rig.signers[THEM])
         assert await rig.life(settled(rig))
         assert told_kinds(rig) == {"event", "outcome"}
-        assert "kind 'greeting', known are event, outcome, refusal, flag; upgrade" in (
-            facts(rig)[1]["read"].reason
+        assert (
+            "kind 'greeting', known are event, outcome, refusal, flag, promise, receipts; upgrade"
+            in (facts(rig)[1]["read"].reason)
         )
 
     asyncio.run(story())

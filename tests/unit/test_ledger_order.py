@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -12,8 +13,9 @@ from hub.domain.enrollment import Enrollment
 from hub.domain.offering import Offering
 from hub.errors import LedgerCorrupt
 from hub.events import rules
-from hub.ledger.apply import DETAIL_CHARS, apply
-from schemas.codec import decode
+from hub.ledger.apply import DETAIL_CHARS, ENTRY_BYTES, apply
+from schemas.codec import decode, encode
+from schemas.envelope import EVENT_BYTES, NAME_BYTES
 from tests.support.ledger import (
     HOME,
     HOST,
@@ -314,24 +316,43 @@ def test_an_input_that_was_accounted_for_stops_the_ledger() -> None:
 
 
 def test_what_a_refusal_quotes_is_cut_to_a_length() -> None:
-    """Fields are as long as a member likes; an entry must fit the log, its outcome the sender's inbox."""
+    """A field may be as long as an event; an entry must fit the log, its outcome the sender's inbox."""
     ledger = Ledger()
-    entry = ledger.offer(status="x" * 200_000)
+    entry = ledger.offer(status="x" * 38_000)
     assert (entry.outcome, entry.reason) == ("rejected", "ILLEGAL_TRANSITION")
     assert len(entry.detail) == DETAIL_CHARS
 
 
 def test_an_event_that_moves_more_than_an_entry_holds_is_rejected() -> None:
-    """A case of a few awards with endless names would make an entry that Kafka refuses, and halt the ledger."""
+    """A case of a few awards with long names would make an entry that no bundle of the log takes, and halt the ledger."""
     ledger = Ledger()
-    names = [f"{number:0200000}" for number in range(2)]
+    names = [f"{number:010000}" for number in range(2)]
     for name in names:
         ledger.enrolled(f"e-{name[-1]}", student_id="student")
         ledger.applied(ledger.award(name, f"e-{name[-1]}"))
     ledger.applied(ledger.ask("r1", names))
+    balances = deepcopy(ledger.state.book)
     entry = ledger.rule("r1", "4", "6", outcome="partially_positive")
-    assert_refused(entry, "TOO_LARGE", "at most 500000", "split")
+    assert_refused(entry, "TOO_LARGE", f"at most {ENTRY_BYTES}", "split")
+    assert len(entry.event) < EVENT_BYTES, "admission would not have let it in"
+    assert ledger.state.book == balances
     ledger.applied(ledger.rule("r1", "0", "6"))
+
+
+def test_the_largest_event_fits_an_entry_with_the_longest_refusal() -> None:
+    """A refusal that did not fit could not be written at all: the ledger would stop on a member's word."""
+    ledger = Ledger()
+    name = "学" * (NAME_BYTES // 3)
+    longest = {"subject": name, "id": name, "offering_id": name, "status": ""}
+    room = EVENT_BYTES - len(encode(ledger.record("offering.changed", **longest)))
+    longest["status"] = "学" * (room // 3 - 2)
+    ledger = Ledger()
+    entry = ledger.say(ledger.record("offering.changed", **longest))
+    assert (entry.outcome, entry.reason) == ("rejected", "ILLEGAL_TRANSITION")
+    assert EVENT_BYTES - 10 <= len(entry.event) <= EVENT_BYTES
+    assert len(entry.detail) == DETAIL_CHARS
+    assert len(entry.detail.encode()) > 2 * DETAIL_CHARS
+    assert len(ledger.entries[0].value) <= ENTRY_BYTES
 
 
 def test_a_whole_life_reads_as_written() -> None:

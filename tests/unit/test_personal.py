@@ -63,6 +63,53 @@ def test_numbers_of_other_kinds_are_let_be(text: str) -> None:
     assert found(text) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("学号：2023010417", "a student number"),
+        ("学生 2023010417 申请", "a student number"),
+        ("Student number 202301041", "a student number"),
+        ("姓名：王小明", "a personal name"),
+        ("联系人 欧阳修", "a personal name"),
+    ],
+)
+def test_who_gives_himself_away_in_free_text_is_found(text: str, kind: str) -> None:
+    """Student numbers and names have hardly a form; a word before them or a year of entry is one."""
+    assert found(text) == f"titles[0].value: {kind}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "王小明", "高等数学", "马克思主义基本原理", "唐诗", "20260901", "2026-2027", "10611-2026-1-000417", "CN202810123456",
+        "联系人：教务处", "姓名学概论", "联系人:黄河水利学院", "GB 11643-1999", "2026年秋季", "Advanced Mathematics", "GX2026123456789012",
+    ],
+)  # fmt: skip
+def test_words_that_could_be_names_are_let_be_in_text(text: str) -> None:
+    """Titles are words, and many begin with a surname: 高等数学 does."""
+    assert found(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("王小明", "a personal name"), ("欧阳娜娜", "a personal name"), ("Wang Xiaoming", "a personal name"),
+        ("2023010417", "a student number"), ("20230104", "a student number"), ("T0017", None),
+        ("urn:alliance:staff:10610:0a1b2c", None), ("https://orcid.org/0000-0002-1825-0097", None), ("academic-affairs", None),
+        ("教务处", None), ("academic office", None),
+    ],
+)  # fmt: skip
+def test_a_field_for_a_pseudonym_holds_no_person_outright(text: str, kind: str | None) -> None:
+    """There a name, or a bare number, can be nothing else."""
+    record = Ledger().record("offering.changed")
+    by_teacher = replace(record, teachers=(text,))
+    said = f"teachers[0]: {kind}" if kind else None
+    assert suspected(by_teacher, encode(by_teacher)) == said
+    by_actor = replace(record, envelope=replace(record.envelope, actor_ref=text))
+    said = f"envelope.actor_ref: {kind}" if kind else None
+    assert suspected(by_actor, encode(by_actor)) == said
+
+
 @pytest.mark.parametrize("schema", catalogue().events(), ids=lambda schema: schema.event)
 def test_no_example_of_the_catalogue_is_suspected(schema: object) -> None:
     """They have registry numbers, ORCIDs, grant numbers and document numbers."""

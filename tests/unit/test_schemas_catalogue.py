@@ -57,6 +57,7 @@ def test_the_examples_tell_one_story() -> None:
     order = sorted(told, key=lambda event: told[event]["envelope"]["occurred_at"])
     assert order == [
         "member.profile-changed",
+        "member.key-changed",
         "agreement.changed",
         "offering.changed",
         "teaching.appointment-changed",
@@ -78,8 +79,10 @@ def test_the_examples_tell_one_story() -> None:
         "lab.access-decided",
         "lab.usage-recorded",
         "teaching.secondment-changed",
+        "dispute.changed",
         "talent.posting-changed",
         "transfer.achievement-changed",
+        "student.erased",
     ]
     for name in (
         "enrollment_id", "student_id", "offering_id", "award_id", "recognition_id", "plan_id", "project_id",

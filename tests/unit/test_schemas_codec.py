@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import time
 from dataclasses import replace
@@ -10,12 +9,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
-import fastavro
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.catalogue import Schema, catalogue, example, parsed
+from schemas.catalogue import Schema, catalogue, example
 from schemas.codec import (
     UnknownSchema,
     Unreadable,
@@ -26,6 +24,7 @@ from schemas.codec import (
     to_json,
 )
 from schemas.records import CreditAwarded, Record
+from tests.support.codec_fastavro import write_as
 from tests.support.strategies import calm, mutated, records_of, values_of
 
 SCHEMAS = sorted(catalogue().newest.values(), key=lambda schema: schema.event)
@@ -64,10 +63,7 @@ def test_what_an_older_version_wrote_is_read_as_the_newest(
 ) -> None:
     """Members upgrade one after the other: nothing they said before may be lost, and what is new has its default."""
     values = data.draw(values_of(schema.avro))
-    out = io.BytesIO(struct.pack(">bI", 0, catalogue().schema_id(schema)))
-    out.seek(0, io.SEEK_END)
-    fastavro.schemaless_writer(out, parsed(schema.full_name, schema.version), values)
-    record = decode(out.getvalue())
+    record = decode(write_as(schema, values))
     assert schema.full_name == record.FULL_NAME
     _assert_kept(values, record.to_avro(), catalogue().newest[schema.event].avro)
     assert decode(encode(record)) == record

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import signing, topics
+from schemas import topics
 from schemas.catalogue import catalogue, example
 from schemas.codec import from_json
 from schemas.envelope import event_headers, from_millis, header, rfc3339, to_millis
@@ -26,15 +26,14 @@ SIGNER = new_signer(SECRET)
 VERIFIER = Verifier({SIGNER.key_id: ("10610", SIGNER.public)})
 
 
-def test_what_is_signed_follows_the_published_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_signed_follows_the_published_encoding() -> None:
     """DSSE's protocol.md: "DSSEv1" SP LEN(type) SP type SP LEN(body) SP body, and its own example in these words."""
     assert pre_authentication_encoding(b"hello world") == (
         b"DSSEv1 35 application/vnd.alliance.event+avro 11 hello world"
     )
     assert pre_authentication_encoding(b"") == (b"DSSEv1 35 application/vnd.alliance.event+avro 0 ")
     published = "http://example.com/HelloWorld"
-    monkeypatch.setattr(signing, "_PREFIX", f"DSSEv1 {len(published)} {published} ".encode())
-    assert pre_authentication_encoding(b"hello world") == (
+    assert pre_authentication_encoding(b"hello world", published) == (
         b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
     )
 
@@ -93,7 +92,7 @@ def test_headers_repeat_the_envelope_for_tools() -> None:
     assert dict(headers) == {
         "ce_specversion": b"1.0",
         "ce_id": record.envelope.event_id.encode(),
-        "ce_type": b"alliance.enrollment.requested.v1",
+        "ce_type": b"alliance.enrollment.requested.v2",
         "ce_source": b"urn:alliance:member:10610:campus",
         "ce_subject": b"10610-2026-1-000417",
         "ce_time": b"2026-08-26T03:12:45.000Z",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hub.store import tables
 from hub.store.fold import LogReplaced, Position, Taken, balance_changes, fold, load_positions
 from hub.store.queries import Reader, StoreUnavailable
 from schemas import topics
-from schemas.records import Posting
+from schemas.records import Posting, StudentErased
 from tests.support.case_entries import cases_taken, open_case
 from tests.support.ledger import Ledger
 from tests.support.readmodel import (
@@ -292,6 +293,29 @@ def test_ticks_and_flags_are_nobodys_events(tmp_path: Path) -> None:
         assert next(entry.flags for entry in newest) == ("award_corrected_after_decision",)
         assert "ledger.tick" not in {entry.event_type for entry in newest}
         assert len(reader.entries(limit=500)) == len(ledger.entries)
+
+
+@pytest.mark.parametrize("letters_first", [True, False])
+def test_dead_letters_that_name_an_erased_student_are_dropped(
+    tmp_path: Path, letters_first: bool
+) -> None:
+    """What was refused may hold anything; which of the two topics is read first does not matter."""
+    student = "urn:alliance:student:10610:0a1b"
+    named = replace(dead_letter(0), value=b"\0\0\0\0\x05" + student.encode())
+    letters = taken(topics.DEAD_LETTERS, [named, dead_letter(1)])
+    chain = Chain()
+    at = START
+    about = replace(award(1).envelope, event_id="e-erased", subject=student, member="10610")
+    chain.add(StudentErased(about, student, "10610", (), at, at))
+    with store(tmp_path) as engine:
+        batches = [letters, chain.taken] if letters_first else [chain.taken, letters]
+        for batch in batches:
+            with engine.connect() as connection:
+                positions = load_positions(connection)
+            fold(engine, positions, batch)
+        reader = Reader(engine)
+        assert [one.offset for one in reader.dead_letters()] == [1]
+        assert reader.entry(1) is not None
 
 
 def test_reading_filters_and_counts(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hub.tlog.errors import BadProof, Forged, Malformed
-from hub.tlog.merkle import (
+from schemas.tlog.errors import BadProof, Forged, Malformed
+from schemas.tlog.merkle import (
     EMPTY_ROOT,
     Frontier,
     consistency_proof,

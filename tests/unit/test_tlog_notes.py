@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from hub.tlog.cosignature import (
+from schemas.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from schemas.tlog.cosignature import (
     ED25519_COSIGNATURE,
     ML_DSA_44_COSIGNATURE,
     CosignatureSigner,
@@ -19,9 +19,9 @@ from hub.tlog.cosignature import (
     ml_dsa_44_message,
     timestamp_of,
 )
-from hub.tlog.errors import BadProof, BadSignature, Forged, Malformed, Unsigned
-from hub.tlog.merkle import EMPTY_ROOT, leaf_hash, node_hash
-from hub.tlog.note import (
+from schemas.tlog.errors import BadProof, BadSignature, Forged, Malformed, Unsigned
+from schemas.tlog.merkle import EMPTY_ROOT, leaf_hash, node_hash
+from schemas.tlog.note import (
     SIGNATURE_LIMIT,
     Note,
     Signature,
@@ -33,9 +33,9 @@ from hub.tlog.note import (
     sign_note,
     split_note,
 )
-from hub.tlog.policy import Policy
-from hub.tlog.proof import LogProof, verify_checkpoint, verify_proof
-from hub.tlog.witness import (
+from schemas.tlog.policy import Policy
+from schemas.tlog.proof import LogProof, verify_checkpoint, verify_proof
+from schemas.tlog.witness import (
     AddCheckpoint,
     conflict_body,
     cosigned_body,

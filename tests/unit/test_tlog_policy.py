@@ -6,10 +6,10 @@ from itertools import combinations
 
 import pytest
 
-from hub.tlog.cosignature import ED25519_COSIGNATURE, ML_DSA_44_COSIGNATURE, CosignatureSigner
-from hub.tlog.errors import Malformed
-from hub.tlog.note import Signer
-from hub.tlog.policy import Group, Policy
+from schemas.tlog.cosignature import ED25519_COSIGNATURE, ML_DSA_44_COSIGNATURE, CosignatureSigner
+from schemas.tlog.errors import Malformed
+from schemas.tlog.note import Signer
+from schemas.tlog.policy import Group, Policy
 
 LOG = Signer("alliance.example/ledger", bytes(32)).verifier.vkey
 COSIGNERS = [

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from hub.tlog.errors import BadTile, Malformed
-from hub.tlog.merkle import inclusion_proof, leaf_hash, verify_inclusion
-from hub.tlog.tiles import (
+from schemas.tlog.errors import BadTile, Malformed
+from schemas.tlog.merkle import inclusion_proof, leaf_hash, verify_inclusion
+from schemas.tlog.tiles import (
     Bundle,
     Tile,
     TileReader,

@@ -1,4 +1,4 @@
-// Command tlogcheck verifies what hub.tlog made, with code that shares nothing with it: the checksum database's own
+// Command tlogcheck verifies what schemas.tlog made, with code that shares nothing with it: the checksum database's own
 // packages. It reads a list of checks as JSON from standard input and prints a list of answers.
 package main
 
