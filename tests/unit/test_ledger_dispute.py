@@ -278,6 +278,18 @@ def test_half_is_not_more_than_half_and_an_arbiter_may_change_its_mind() -> None
     assert dispute(ledger).summary() == "decided uphold"
 
 
+@pytest.mark.parametrize("ending", ["decide", "withdraw"])
+def test_nothing_is_agreed_to_when_the_dispute_is_over(ending: str) -> None:
+    """Whatever was proposed before: the refusal says that it is over, not what to agree to."""
+    ledger = disputed(arbiters=(OTHER,))
+    ledger.applied(step(ledger, HOME, "propose", "uphold"))
+    if ending == "decide":
+        ledger.applied(step(ledger, OTHER, "decide", "x-half"))
+    else:
+        ledger.applied(step(ledger, HOME, "withdraw"))
+    assert_refused(step(ledger, HOST, "agree", "uphold"), "ILLEGAL_TRANSITION", "over")
+
+
 def test_only_those_named_as_arbiters_decide() -> None:
     ledger = disputed(arbiters=(OTHER,))
     assert_refused(step(ledger, FOURTH, "decide", "void"), "NOT_WRITER", OTHER)

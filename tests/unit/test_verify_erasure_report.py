@@ -236,6 +236,27 @@ def test_key_not_listed_where_a_private_part_was_sealed_with_another() -> None:
     assert "k2" in found.problems[0].found
 
 
+def test_key_not_listed_where_the_private_part_is_of_an_event_that_was_rejected() -> None:
+    """Its payload was sent before anyone decided, and can be read like any other."""
+    ledger = studied()
+    rejected = ledger.request("e1", student_id=SID, private=part("k9"))
+    assert rejected.outcome == "rejected"
+    ledger.applied(ledger.say(erasure(ledger, "k1", "k2")))
+    assert problems(report(ledger)) == [("KEY_NOT_LISTED", f"entry {rejected.seq}")]
+
+
+def test_not_by_home_where_a_key_signed_that_the_home_had_revoked() -> None:
+    """Who stole it cannot say that a student was erased, even with the hub's help."""
+    ledger, stolen = studied(), new_signer(b"stolen".ljust(32, b"."))
+    ledger.applied(ledger.tell("member.key-changed", **added(stolen)))
+    gone = added(stolen) | {"action": "revoke", "public_key": None, "possession": None, "reason": "lost"}  # fmt: skip
+    ledger.applied(ledger.tell("member.key-changed", **gone))
+    record = erasure(ledger, "k1", "k2")
+    ledger.applied(ledger.say(record))
+    values = spoiled(ledger, key_id=stolen.key_id, signature=stolen.sign(encode(record)))
+    assert problems(report(values))[0] == ("NOT_BY_HOME", "entry 8")
+
+
 def test_keys_may_be_listed_by_several_erasures() -> None:
     """A key that was forgotten is named afterwards."""
     ledger = erased("k1")
