@@ -16,7 +16,7 @@ from typing import Any
 
 from hub.errors import HubError
 
-SIGNED_UP_TO = 100_000  # entries: checking a signature costs the same at any size
+SIGNED_UP_TO = 100_000  # entries: one signature for each costs the same at any size
 Progress = Callable[[str, int, int], None]  # what, done, of how many
 
 
@@ -34,19 +34,20 @@ def ladder(folder: Path, sizes: Iterable[int], progress: Progress) -> dict[str, 
     folder.mkdir(parents=True)
     figures = _run("write", folder, steps, progress)
     signed = [size for size in steps if size <= SIGNED_UP_TO] or steps[:1]
-    _run("write-paged", folder, signed, progress)
+    _run("write-paged", folder, steps, progress)
+    signatures = _run("signatures", folder, steps[:1], progress)
     for size in steps:
         found = figures[str(size)]
         for step in ("tree", "start-full", "start-quick", "audit-plain"):
             found |= _run(step, folder, [size], progress)
+        found |= _run("audit-paged", folder, [size], progress)
         if size in signed:
             found |= _run("audit-each", folder, [size], progress)
-            found |= _run("audit-paged", folder, [size], progress)
             found["audit_paged_ratio"] = _ratio(found["audit_each_us"], found["audit_paged_us"])
         found["apply_per_s"] = round(1e6 / found["apply_us"])
         found["apply_rate_to_empty"] = _ratio(found["apply_us_when_empty"], found["apply_us"])
         found["start_ratio"] = _ratio(found["start_full_s"], found["start_snapshot_s"])
-    return {"sizes": figures}
+    return {"sizes": figures, "signatures": signatures}
 
 
 def _ratio(one: float, other: float) -> float:

@@ -40,6 +40,7 @@ BLOCK = 2000  # cases that go side by side: a member then has about a hundred ev
 WINDOW = 10_000  # entries before a size over which the rate at that size is taken
 BATCH = 1000
 SAMPLE = 10_000
+SIGNED, PAGE, ROUNDS = 4_000, 200, 5  # events that are checked, those of a page, how often
 _LENGTH_BYTES = 4
 _AT_MS = 1_790_000_000_000
 
@@ -232,7 +233,7 @@ def audit(folder: Path, entries: int, how: str) -> dict[str, Any]:
                 entry = replay.feed(value)
                 if entry is None:
                     raise ValueError(f"a void record behind entry {replay.head.seq}")
-                checks.see(entry, value)
+                checks.see(entry, value, replay.event)
     with watch:
         breaches = checks.finish(state)
     if breaches or state.head.seq != entries:
@@ -281,12 +282,48 @@ def _snapshots(folder: Path, entries: int) -> Path:
     return folder / f"snapshots-{entries}"
 
 
+def signatures(folder: Path) -> dict[str, Any]:
+    """Checking the same events, each with a signature of its own and in pages of one; best of several rounds of both."""
+    bodies = [
+        entry.event
+        for batch in read_log(log_file(folder), SIGNED)
+        for value in batch
+        if (entry := read_entry(value)) is not None
+    ]
+    key = signers()[MEMBERS[0]]
+    alone = [key.sign(body) for body in bodies]
+    paged = [
+        signature
+        for start in range(0, len(bodies), PAGE)
+        for signature in sign_page(key, bodies[start : start + PAGE])
+    ]
+    best = {"each": float("inf"), "paged": float("inf")}
+    for _ in range(ROUNDS):
+        for how, made in (("each", alone), ("paged", paged)):
+            watch, checks = Stopwatch(), verifier()
+            with watch:
+                good = all(
+                    checks.valid(key.key_id, body, signature)
+                    for body, signature in zip(bodies, made, strict=True)
+                )
+            if not good:
+                raise ValueError(f"a signature of the bench does not hold ({how})")
+            best[how] = min(best[how], watch.seconds)
+    return {
+        "page_events": PAGE,
+        "check_each_us": _us(best["each"], len(bodies)),
+        "check_paged_us": _us(best["paged"], len(bodies)),
+        "check_paged_ratio": round(best["each"] / best["paged"], 1),
+    }
+
+
 STEPS: dict[str, Callable[[Path, list[int]], dict[str, Any]]] = {
     "write": lambda folder, sizes: write(folder, sizes, paged=False),
     "write-paged": lambda folder, sizes: write(folder, sizes, paged=True),
     "tree": lambda folder, sizes: tree(folder, sizes[0]),
     "start-full": lambda folder, sizes: start_full(folder, sizes[0]),
     "start-quick": lambda folder, sizes: start_quick(folder, sizes[0]),
+    "signatures": lambda folder, _: signatures(folder),
     "audit-plain": lambda folder, sizes: audit(folder, sizes[0], "plain"),
     "audit-each": lambda folder, sizes: audit(folder, sizes[0], "each"),
     "audit-paged": lambda folder, sizes: audit(folder, sizes[0], "paged"),

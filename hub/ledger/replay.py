@@ -43,12 +43,16 @@ def input_of(entry: Entry) -> Input:
 
 @dataclass(slots=True)
 class Replay:
-    """Reads log records in partition order. `head` is what this reader accepted, `void` how many it did not."""
+    """Reads log records in partition order. `head` is what this reader accepted, `void` how many it did not.
+
+    `event` is the decoded event of the entry accepted last, where it was decoded for it: None for what follows from an input.
+    """
 
     rules: Rules
     state: State
     head: Head = GENESIS
     void: int = 0
+    event: Any = None
     _expected: deque[Written] = field(default_factory=deque)
 
     def feed(self, value: bytes) -> Entry | None:
@@ -67,7 +71,11 @@ class Replay:
                 raise LedgerCorrupt(
                     f"entry {entry.seq} follows from its input {entry.input_offset}, but nothing does by the rules"
                 )
-            self._expected.extend(apply(self.state, input_of(entry), self.rules))
+            item = input_of(entry)
+            self._expected.extend(apply(self.state, item, self.rules))
+            self.event = item.event
+        else:
+            self.event = None
         wanted = self._expected.popleft()
         if wanted.value != value:
             raise LedgerCorrupt(_difference(entry, wanted.entry))

@@ -88,3 +88,18 @@ def test_a_step_that_fails_is_named(tmp_path: Path) -> None:
     """Not a report with a hole."""
     with pytest.raises(ledger.StepFailed, match="step tree of 5 entries"):
         ledger._run("tree", tmp_path, [5], lambda *_: None)
+
+
+def test_both_ways_to_sign_are_checked_over_the_same_events(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ratio of the two is the point of signing pages; a signature that does not hold ends the step."""
+    monkeypatch.setattr(ledger_steps, "SIGNED", 100)
+    monkeypatch.setattr(ledger_steps, "PAGE", 20)
+    found = ledger_steps.signatures(folder)
+    assert found["check_paged_ratio"] == pytest.approx(
+        found["check_each_us"] / found["check_paged_us"], abs=0.1
+    )
+    monkeypatch.setattr(ledger_steps, "sign_page", lambda key, bodies: [bytes(64)] * len(bodies))
+    with pytest.raises(ValueError, match=r"does not hold \(paged\)"):
+        ledger_steps.signatures(folder)
