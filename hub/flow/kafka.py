@@ -23,7 +23,7 @@ from schemas.envelope import LEDGER_SEQ, Headers, header
 log = structlog.get_logger("kafka")
 
 BATCH_BYTES = 700_000  # below Kafka's default limit of 1 MiB for a batch, headers included
-REQUEST_BYTES = 8_000_000  # an entry has the event and all that it moves; ledger.entries takes it
+REQUEST_BYTES = 8_000_000  # what ledger.entries takes at once, see `hub.flow.plan`
 FETCH_BYTES = 4_000_000
 # After a broker was killed a client of aiokafka now and then never answers again (1 of 20 trials); a new one does.
 ANSWER_WITHIN_S = 45.0  # three times what a single request may take

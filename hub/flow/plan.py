@@ -29,7 +29,7 @@ LEDGER = {**FOREVER, "message.timestamp.type": "LogAppendTime"}
 ENTRIES = {
     **FOREVER,
     "max.message.bytes": "8388608",
-}  # an entry has the event and all that it moves
+}  # room for a whole batch, whatever the broker's own limit
 
 
 def topic_plan(members: Iterable[str], extra: Iterable[TopicSpec] = ()) -> list[TopicSpec]:
