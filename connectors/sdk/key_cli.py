@@ -27,6 +27,7 @@ from connectors.sdk.clock import SystemClock
 from connectors.sdk.config import Config, load_config, noted
 from connectors.sdk.contract import ConfigError
 from connectors.sdk.outgoing import event_of
+from connectors.sdk.own import own_envelope
 from connectors.sdk.state import Own, Seen, State
 from schemas.envelope import to_millis
 from schemas.records import Envelope, MemberKeyChanged
@@ -252,22 +253,9 @@ def _queue(
 
 
 def _envelope(config: Config, number: int, now: datetime) -> Envelope:
-    return Envelope(
-        event_id=str(uuid.uuid4()),
-        source=config.ce_source,
-        member=config.member.code,
-        subject=f"{config.member.code}/keys",
-        partition_key=config.member.code,
-        occurred_at=now,
-        recorded_at=now,
-        aggregate_version=number,
-        decides_version=None,
-        correlation_id=None,
-        causation_id=None,
-        supersedes_id=None,
-        traceparent=None,
-        actor_ref=OFFICE,
-        unit_ref=None,
+    code = config.member.code
+    return own_envelope(
+        str(uuid.uuid4()), config.ce_source, code, (f"{code}/keys", code), now, number, OFFICE
     )
 
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from connectors.sdk.contract import Delivery, Permanent
+from connectors.sdk.own import own_envelope
 from connectors.sdk.private_store import Erasure, HeldKey, PrivateStore, Read, StoredPayload
 from schemas import private
 from schemas.codec import Unreadable, decode, encode
@@ -27,7 +28,6 @@ from schemas.private import Part, PrivateError
 from schemas.records import (
     CreditAwarded,
     EnrollmentRequested,
-    Envelope,
     PrivatePayload,
     Record,
     StudentErased,
@@ -377,23 +377,8 @@ def home_of(student_id: str) -> str | None:
 def erased(erasure: Erasure, home: str, source: str) -> StudentErased:
     """The event that tells the alliance of an erasure. `source` is the connector's CloudEvents source."""
     at = from_millis(erasure.at_ms)
-    about = Envelope(
-        event_id=erasure.event_id,
-        source=source,
-        member=home,
-        subject=erasure.student_id,
-        partition_key=erasure.student_id,
-        occurred_at=at,
-        recorded_at=at,
-        aggregate_version=erasure.version,
-        decides_version=None,
-        correlation_id=None,
-        causation_id=None,
-        supersedes_id=None,
-        traceparent=None,
-        actor_ref=OFFICE,
-        unit_ref=None,
-    )
+    student = (erasure.student_id, erasure.student_id)
+    about = own_envelope(erasure.event_id, source, home, student, at, erasure.version, OFFICE)
     clear = from_millis(erasure.backups_clear_ms)
     return StudentErased(about, erasure.student_id, home, erasure.key_ids, at, clear)
 

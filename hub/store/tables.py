@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -21,9 +20,6 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    create_engine,
-    event,
-    make_url,
     select,
 )
 from sqlalchemy.engine import Dialect
@@ -31,10 +27,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import TypeDecorator
 
-from hub.errors import SettingsError
+from hub.database import engine_of
 from schemas.envelope import from_millis, to_millis
-
-BUSY_TIMEOUT_S = 10.0  # SQLite: how long one process waits while the other commits
 
 
 class Millis(TypeDecorator[datetime]):
@@ -240,29 +234,8 @@ def open_engine(database_url: str) -> Engine:
 
     Raises `SettingsError` for another database or a missing driver. The caller disposes it.
     """
-    url = make_url(database_url)
-    if url.get_backend_name() == "postgresql":
-        try:
-            return create_engine(url.set(drivername="postgresql+pg8000"), pool_pre_ping=True)
-        except ModuleNotFoundError as error:
-            raise SettingsError(
-                "ALLIANCE_DATABASE names PostgreSQL but pg8000 is missing; "
-                "run: pip install 'alliance-hub[postgres]'"
-            ) from error
-    if url.get_backend_name() != "sqlite":
-        raise SettingsError(
-            f"ALLIANCE_DATABASE names {url.get_backend_name()!r}, wanted sqlite or postgresql"
-        )
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
-    event.listen(engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # WAL lets the console read while the projector writes. NORMAL may lose the last commits with the machine's
-    # power, position included, so they are read again.
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
-        connection.execute(f"PRAGMA {pragma}").close()
+    # NORMAL may lose the last commits with the machine's power, position included, so they are read again.
+    return engine_of(database_url, "ALLIANCE_DATABASE", "NORMAL")
 
 
 def prepare(engine: Engine) -> bool:

@@ -21,8 +21,6 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    create_engine,
-    event,
     insert,
     make_url,
     select,
@@ -30,11 +28,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from hub.errors import HubError, RetryLater, SettingsError
+from hub.database import engine_of
+from hub.errors import HubError, RetryLater
 from hub.ledger.head import GENESIS, Head
 from schemas.tlog.merkle import EMPTY_ROOT
 
-BUSY_TIMEOUT_S = 10.0
 NO_OFFSET = -1  # of a log without entries
 
 metadata = MetaData()
@@ -155,26 +153,7 @@ def open_record(database_url: str, origin: str) -> Iterator[SignerRecord]:
 
 def _engine(database_url: str) -> Engine:
     url = make_url(database_url)
-    if url.get_backend_name() == "postgresql":
-        try:
-            return create_engine(url.set(drivername="postgresql+pg8000"), pool_pre_ping=True)
-        except ModuleNotFoundError as error:
-            raise SettingsError(
-                "ALLIANCE_SIGNER_DATABASE names PostgreSQL but pg8000 is missing; "
-                "run: pip install 'alliance-hub[postgres]'"
-            ) from error
-    if url.get_backend_name() != "sqlite":
-        raise SettingsError(
-            f"ALLIANCE_SIGNER_DATABASE names {url.get_backend_name()!r}, wanted sqlite or postgresql"
-        )
-    if url.database:
+    if url.get_backend_name() == "sqlite" and url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
-    event.listen(engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
     # A record that falls back with the machine's power would let the log sign a size twice.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}").close()
+    return engine_of(database_url, "ALLIANCE_SIGNER_DATABASE", "FULL")
