@@ -42,7 +42,12 @@ _EXACT = Context(prec=40, traps=[InvalidOperation, Inexact])  # whatever the cal
 # One byte is by far the most common length of a number: looked up, not computed.
 _NUMBERS = tuple((n >> 1) ^ -(n & 1) if n < 128 else None for n in range(256))
 _SKIPS = tuple((n >> 1) + 1 if n < 128 and not n & 1 else 0 for n in range(256))
+_COUNTS = tuple(n >> 1 if n < 128 and not n & 1 else None for n in range(256))
 _SHORT = tuple(bytes([n << 1 if n < 64 else 255 - (n << 1) & 127]) for n in range(128))
+# Lengths of texts in one byte or two; what is longer is rare.
+_LENGTHS = tuple(
+    bytes([n << 1]) if n < 64 else bytes([n << 1 & 127 | 128, n >> 6]) for n in range(8192)
+)
 
 
 # Reading: `b` are the bytes, `p` the position.
@@ -74,6 +79,9 @@ def _int(b: bytes, p: int) -> tuple[int, int]:
 
 def _skip(b: bytes, p: int) -> tuple[int, int]:
     """The end of a text whose length stands at `p`, and the position before its first byte."""
+    first, second = b[p], b[p + 1]
+    if first > 127 > second and not first & 1:  # a length in two bytes
+        return p + 2 + (first >> 1 & 63 | second << 6), p + 1
     n, start = _long(b, p + 1) if b[p] > 127 else (_NUMBERS[b[p]] or 0, p + 1)
     if n < 0:
         raise ValueError(f"a length of {n} bytes")
@@ -199,10 +207,10 @@ def _boolean_bytes(value: object) -> bytes:
 # What the functions that are made call, by the names they use.
 _READS: Mapping[str, Any] = {
     "NUMBERS": _NUMBERS, "SKIPS": _SKIPS, "FIRST_DAY": _FIRST_DAY, "date": date, "long": _long, "int": _int,
-    "skip": _skip, "branch": _branch, "count": _count, "moment": _moment, "decimal": _decimal, "early": _early,
+    "skip": _skip, "branch": _branch, "COUNTS": _COUNTS, "count": _count, "moment": _moment, "decimal": _decimal, "early": _early,
 }  # fmt: skip
 _WRITES: Mapping[str, Any] = {
-    "SHORT": _SHORT, "join": b"".join, "number": _number, "number_32": _number_32, "moment_bytes": _moment_bytes,
+    "SHORT": _SHORT, "LENGTHS": _LENGTHS, "join": b"".join, "number": _number, "number_32": _number_32, "moment_bytes": _moment_bytes,
     "date_bytes": _date_bytes, "decimal_bytes": _decimal_bytes, "fixed_bytes": _fixed_bytes,
     "boolean_bytes": _boolean_bytes,
 }  # fmt: skip
@@ -349,9 +357,9 @@ class _Reading(_Source):
         inner = "items" if array else "values"
         self.add("if b[p] == 0:", f"    {into} = {'()' if array else '{}'}", "    p += 1", "else:")
         self.depth += 1
-        self.add(
-            f"{into} = {'[]' if array else '{}'}", f"{count}, p = count(b, p)", f"while {count}:"
-        )
+        self.add(f"{into} = {'[]' if array else '{}'}")
+        self.count(count)
+        self.add(f"while {count}:")
         self.depth += 1
         self.add(f"for _ in range({count}):")
         self.depth += 1
@@ -361,11 +369,16 @@ class _Reading(_Source):
         self.add("if p > e: early(p, e)")
         self.add(f"{into}.append({item})" if array else f"{into}[{key}] = {item}")
         self.depth -= 1
-        self.add(f"{count}, p = count(b, p)")
+        self.count(count)
         self.depth -= 1
         if array:
             self.add(f"{into} = tuple({into})")
         self.depth -= 1
+
+    def count(self, into: str) -> None:
+        """How many items a block has; 0 ends the list."""
+        self.add(f"{into} = COUNTS[b[p]]", f"if {into} is None: {into}, p = count(b, p)")
+        self.add("else: p += 1")
 
 
 def _default(field: Mapping[str, Any]) -> str:
@@ -391,14 +404,14 @@ def reader(schema: Kind, newest: Kind, classes: Mapping[str, type]) -> Read:
     lines = _Reading(named_types(schema), named_types(newest))
     lines.read(schema, newest, "value")
     lines.add("if p != e: early(p, e)", "return value")
-    tools = {**_READS} | {f"new_{name}": _maker(classes[name]) for name in sorted(lines.classes)}
+    tools = {**_READS} | {f"new_{name}": maker(classes[name]) for name in sorted(lines.classes)}
     made: Read = lines.function("b, p, e", tools, f"reads {newest['name']}")
     return made
 
 
 @cache
-def _maker(record: type) -> Callable[..., Any]:
-    """Makes a record as its class does. A frozen class sets each field by a call, which takes a third of all reading.
+def maker(record: type) -> Callable[..., Any]:
+    """Makes a record as its class does, all its fields given. A frozen class sets each field by a call, which takes a third of all reading.
 
     So the fields are set in an object of a class with the same slots that is not frozen, which then becomes one of the
     record's class. Python allows that between classes of one layout and raises `TypeError` for others.
@@ -462,7 +475,7 @@ class _Writing(_Source):
     def text(self, value: str) -> list[str]:
         into, size = self.new(), self.new()
         self.add(f"{into} = {value}", f"{size} = len({into})")
-        return [f"SHORT[{size}] if {size} < 64 else number({size})", into]
+        return [f"LENGTHS[{size}] if {size} < 8192 else number({size})", into]
 
     def record(self, kind: Kind, value: str) -> list[str]:
         if not value.isidentifier():

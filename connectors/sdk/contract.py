@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
 from connectors.sdk.clock import Clock
 from schemas.codec import to_json
-from schemas.records import Outcome, Record
+from schemas.records import CaseFlagged, Envelope, Outcome, Record
 
 
 class ConnectorError(Exception):
@@ -54,23 +55,41 @@ class NoPermission(ConfigError):
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What a campus's record held at its newest published version. An empty hash: the record is gone."""
+
+    key: str
+    hash: bytes
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
-    """One change as the campus tells it. `origin` finds it again there (`/changes#17`)."""
+    """One change as the campus tells it. `origin` finds it again there (`/changes#17`).
+
+    Changes of one `key` stay in their order: while one is parked, later ones wait behind it. Without a key a change
+    stands alone. A kind that finds changes by comparing contents says in `seen` what is to be remembered once this one
+    is stored; of such a record only the newest contents count, so a newer change takes the place of one that is parked.
+    """
 
     data: Any
     origin: str
+    key: str | None = None
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """The unit of commit: changes in the campus's order, and the cursor that is safe once they are stored.
 
-    `more` asks for the next page at once; otherwise the source is asked again after `every_s`.
+    `more` asks for the next page at once; otherwise the source is asked again after `every_s`. `watermark` is the time
+    up to which the campus's changes are in, where the source can tell: it shows how far behind we are.
     """
 
     items: Sequence[Item]
     cursor: str
     more: bool
+    watermark: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +113,16 @@ class Delivery:
     private: Mapping[str, Any] | None = None
     private_state: str = ""
     local_id: str | None = None
+
+    @property
+    def order_key(self) -> str:
+        """What the delivery is about. Deliveries of one order key are brought in the order of the ledger."""
+        if isinstance(self.record, Outcome):
+            return self.record.subject
+        if isinstance(self.record, CaseFlagged):
+            return self.record.case_id
+        about = getattr(self.record, "envelope", None)
+        return about.subject if isinstance(about, Envelope) else self.event_id
 
     @property
     def key(self) -> str:
@@ -140,13 +169,30 @@ class Duplicate:
 
 
 @dataclass(frozen=True, slots=True)
+class Stale:
+    """The campus holds something newer about the same thing; nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
-    """The campus will not have this one. It is parked with the campus's words, the rest flows."""
+    """The campus will not have this one. It is parked with the campus's words, its key waits, the rest flows.
+
+    `code` groups refusals of one cause (`HTTP_422`); it holds no data.
+    """
 
     message: str
+    code: str = ""
 
 
-Verdict: TypeAlias = Applied | Duplicate | Rejected
+@dataclass(frozen=True, slots=True)
+class NotNow:
+    """This one cannot be brought at present, others can. Its key waits; when that takes too long it is parked."""
+
+    message: str
+    after_s: float | None = None
+
+
+Verdict: TypeAlias = Applied | Duplicate | Stale | Rejected | NotNow
 
 
 class Source(Protocol):
@@ -173,6 +219,24 @@ class Source(Protocol):
         """Let go of connections."""
 
 
+@runtime_checkable
+class Countable(Protocol):
+    """A source that can say how much there is to read, so that a backfill can tell its time left."""
+
+    async def count(self, after: str | None, until: str | None) -> int | None:
+        """Records after one cursor up to another (None: start, end), or None when that cannot be told cheaply."""
+
+
+class Memory(Protocol):
+    """What a source's records held when they were last published: the table `seen` of the state file."""
+
+    def get(self, key: str) -> Seen | None:
+        """What is remembered of one record."""
+
+    def path(self) -> Path:
+        """The state file, for reading in bulk from another thread (`connectors.sdk.memory`)."""
+
+
 class Sink(Protocol):
     """Brings events, outcomes and flags into a campus system. Errors as for `Source`."""
 
@@ -180,7 +244,7 @@ class Sink(Protocol):
         """Open the connection and say in one line what answered. Changes nothing."""
 
     async def apply(self, batch: Sequence[Delivery]) -> Sequence[Verdict]:
-        """One verdict for each delivery, same order: `Applied`, `Duplicate` or `Rejected`.
+        """One verdict for each delivery, same order. Errors that are raised are about all of them.
 
         May see a delivery again (after a crash, or a timeout whose result is unknown) and must then change nothing.
         """
@@ -193,7 +257,8 @@ class Sink(Protocol):
 class Context:
     """What a kind gets besides its options. `name` is the table's name in connector.toml.
 
-    `transport` replaces the network in tests (an httpx transport); None means the real one.
+    `transport` replaces the network in tests (an httpx transport); None means the real one. `memory` is None where nothing
+    may be remembered (check, dry run).
     """
 
     folder: Path
@@ -201,6 +266,7 @@ class Context:
     name: str
     clock: Clock
     transport: Any = None
+    memory: Memory | None = None
 
 
 class Options(BaseModel):

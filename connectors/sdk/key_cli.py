@@ -25,10 +25,10 @@ import typer
 
 from connectors.sdk.clock import SystemClock
 from connectors.sdk.config import Config, load_config, noted
-from connectors.sdk.contract import ConfigError
+from connectors.sdk.contract import ConfigError, Seen
 from connectors.sdk.outgoing import event_of
 from connectors.sdk.own import own_envelope
-from connectors.sdk.state import Own, Seen, State
+from connectors.sdk.state import Own, State
 from schemas.envelope import to_millis
 from schemas.records import Envelope, MemberKeyChanged
 from schemas.signing import KEY_TYPE, Signer, load_signer, new_signer, possession_body

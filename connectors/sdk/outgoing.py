@@ -6,9 +6,6 @@ record held before.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -16,12 +13,13 @@ from typing import Any
 
 import structlog
 
+from connectors.sdk import changes
 from connectors.sdk.config import SourceConfig
-from connectors.sdk.contract import Item, Permanent
+from connectors.sdk.contract import Item, Permanent, Seen
 from connectors.sdk.expressions import MISSING, compile_path
 from connectors.sdk.mapping import EventMapping, no_pseudonyms
 from connectors.sdk.private import Person, Vault, prefix
-from connectors.sdk.state import Mapped, Outgoing, Parked, Seen, State, mentions
+from connectors.sdk.state import Mapped, Outgoing, Parked, State, mentions
 from schemas import envelope, topics
 from schemas.codec import encode, schema_of
 from schemas.records import Envelope, Record, StudentErased
@@ -145,7 +143,7 @@ class Mapper:
         if mapping is None:
             return None, None
         if self._key is None:
-            return _draft(self._record(mapping, item.data, now), self._signer), None
+            return _draft(self._record(mapping, item.data, now), self._signer), item.seen
         seen, data = self._changed(item, now)
         if seen is None:
             return None, None
@@ -206,17 +204,13 @@ class Mapper:
             said = f"source.{self._source.name}: a record without its key"
             raise Permanent(f"{said}; correct changes.key", said)
         key = str(key)
-        digest = hashlib.sha256(json.dumps(item.data, sort_keys=True).encode()).digest()
+        digest = changes.digest(item.data)
         before = self._fresh.get(key)
         if before is None and self._state is not None:
             before = self._state.seen(self._source.name, key)
         if before is not None and before.hash == digest:
             return None, None
         number = before.version + 1 if before else 1
-        name = f"{self._signer.key_id}/{self._source.name}/{key}/{number}/{digest.hex()}"
-        change = {
-            "eventId": str(uuid.uuid5(uuid.NAMESPACE_URL, name)),
-            "version": number,
-            "at": envelope.rfc3339(now),
-        }
-        return Seen(key, digest, number), {**item.data, "_change": change}
+        seen = Seen(key, digest, number)
+        owner = self._signer.key_id
+        return seen, changes.changed(item.data, seen, now, owner=owner, source=self._source.name)

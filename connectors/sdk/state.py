@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from connectors.sdk import proofs
+from connectors.sdk.contract import Seen
 from connectors.sdk.proofs import Evidence, Proofs, Proven
 from connectors.sdk.scrub import scrubbed
 from schemas.envelope import Headers
@@ -86,15 +87,6 @@ class Parked:
     reason: str
     brief: str
     payload: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """Contents of a collection's record at its newest published version."""
-
-    key: str
-    hash: bytes
-    version: int
 
 
 @dataclass(slots=True)

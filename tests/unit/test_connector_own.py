@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 
 from connectors.reference.conformance import both_ways
 from connectors.sdk.cli import app
+from connectors.sdk.contract import Seen
 from connectors.sdk.key_cli import standing
 from connectors.sdk.outgoing import event_of
-from connectors.sdk.state import Own, Seen, State
+from connectors.sdk.state import Own, State
 from connectors.sdk.testing import START, THEM, US, FakeHub, Fuse, Rig, their_request
 from connectors.sdk.testing_log import FakeLog
 from schemas.records import MemberKeyChanged, Record
