@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from hub.flow.kafka import plain_reader
-from hub.flow.snapshots import Start
+from hub.flow.snapshots import Start, without_collection
 from hub.ledger.replay import Replay
 from hub.ledger.state import Rules, State
+from hub.rebuild.rebuild import Rebuild
 from schemas import topics
 from schemas.records import Entry
 
@@ -39,23 +40,34 @@ async def replay_log(
     Who wants to look at the ledger's state while it grows gives an empty one as `state`. Without a snapshot to `start`
     from, the whole log is read: only that proves anything.
 
-    Raises `LedgerCorrupt` where the log is not what the rules make of its events.
+    A long log is recomputed on two cores where there are two (`hub.rebuild.rebuild`).
+    Raises `LedgerCorrupt` where the log is not what the rules make of its events, `AheadEnded` when the second process ended.
     """
     if start is not None:
         replay, last = Replay(rules, start.state, start.state.head), start.next_offset
     else:
         replay, last = Replay(rules, state or State(members)), 0
-    async for values, offset, end in _values(bootstrap, last):
-        for value in values:
-            entry = replay.feed(value)
-            if entry is not None and see is not None:
-                see(entry)
-        if progress is not None:
-            progress(offset, end)
-        last = offset
-        if offset >= end:
-            return Replayed(replay, last)
-    return Replayed(replay, last)
+    with without_collection():
+        return await _recomputed(bootstrap, Rebuild(replay, see), last, progress)
+
+
+async def _recomputed(
+    bootstrap: str,
+    rebuild: Rebuild,
+    last: int,
+    progress: Callable[[int, int], None] | None,
+) -> Replayed:
+    with rebuild:
+        async for values, offset, end in _values(bootstrap, last):
+            rebuild.expect(end - last)
+            rebuild.take(values)
+            if progress is not None:
+                progress(offset, end)
+            last = offset
+            if offset >= end:
+                break
+        rebuild.finish()
+    return Replayed(rebuild.replay, last)
 
 
 async def _values(bootstrap: str, offset: int) -> AsyncIterator[tuple[list[bytes], int, int]]:

@@ -9,21 +9,33 @@ byte-identical entries.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from heapq import heappop, heappush
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from hub.domain.dispute import Frozen, frozen_id
 from hub.domain.flags import MESSAGES, Flag, FlagName, flag
-from hub.domain.keys import REVOKED
+from hub.domain.keys import REVOKED, MemberKey
 from hub.domain.life import Living, Thing
 from hub.domain.period import Period
 from hub.domain.reasons import Outcome, Reason
 from hub.domain.times import NEAR_MS
 from hub.errors import LedgerCorrupt
 from hub.ledger.balances import balances_root
+from hub.ledger.entry import DETAIL_CHARS as DETAIL_CHARS
+from hub.ledger.entry import ENTRY_BYTES as ENTRY_BYTES
+from hub.ledger.entry import HUB as HUB
+from hub.ledger.entry import RULE_VERSION as RULE_VERSION
+from hub.ledger.entry import (
+    Decision,
+    Said,
+    change_rows,
+    make_entry,
+    posting_rows,
+    said_by_hub,
+    said_by_member,
+)
 from hub.ledger.head import Head, entry_hash
 from hub.ledger.seen import Seen
 from hub.ledger.state import (
@@ -44,12 +56,9 @@ from hub.ledger.state import (
 )
 from schemas.codec import encode
 from schemas.envelope import from_millis
-from schemas.records import CaseFlagged, Change, Close, Entry, PeriodClosed, Tick
+from schemas.records import CaseFlagged, Close, Entry, PeriodClosed, Tick
 
-RULE_VERSION = 3
-DETAIL_CHARS = 1000  # of a refusal; it quotes fields, which are as long as a member likes
-ENTRY_BYTES = 65_535  # what an entry bundle of the log takes (C2SP tlog-tiles: a 16-bit length)
-HUB: Final = ""  # the member of entries that no member signs
+_NOTHING = Applied()
 
 # By what a parked event waits for, see `waits_for_version` and `waits_for_thing`.
 _TIMEOUTS = {"version": Reason.VERSION_GAP_TIMEOUT, "thing": Reason.REFERENCE_TIMEOUT}
@@ -61,6 +70,29 @@ class Written:
 
     entry: Entry
     value: bytes
+
+
+class Known(NamedTuple):
+    """An outcome entry that stands in the log: what it says was decided, and the head with it.
+
+    Who gives it vouches for the rest: that it extends the head, that its bytes are those that its fields encode to, and
+    that it tells of its event what the event says (`hub.ledger.entry.is_said_by`). `tell` asks for the entry.
+    """
+
+    decision: Decision
+    head: Head
+    tell: bool = False
+
+
+class Confirmed(NamedTuple):
+    """Whether a known entry `stands`, the entry if it was asked for, and what else the input makes.
+
+    Where it does not stand, `written` are all entries of the input, and the first differs from the log's.
+    """
+
+    stands: bool
+    entry: Entry | None
+    written: list[Written]
 
 
 def judge(state: State, item: Input, rules: Rules) -> Verdict:
@@ -93,6 +125,8 @@ def judge(state: State, item: Input, rules: Rules) -> Verdict:
 
 def _signable(state: State, item: Input) -> Rejected | None:
     """Whether the key still counts at this place of the log. A key the ledger never heard of is one of the first."""
+    if MemberKey.KIND not in state.things:  # no member changed a key yet
+        return None
     member = item.event.envelope.member
     key = known_key(state, member, item.key_id)
     if key is None or (key.state != REVOKED and key.member == member):
@@ -126,11 +160,25 @@ def apply(state: State, item: Input, rules: Rules) -> list[Written]:
 
     Raises `LedgerCorrupt` when a rule would break the book; the state is then of no further use.
     """
+    return _take(_Group(state, item.offset, rules), item)
+
+
+def confirm(state: State, item: Input, rules: Rules, known: Known) -> Confirmed:
+    """As `apply`, for an input whose outcome entry stands in the log already.
+
+    If the rules decide what that entry says, its bytes need not be made again.
+    """
+    group = _Group(state, item.offset, rules, known=known)
+    written = _take(group, item)
+    return Confirmed(group.stands, group.told, written)
+
+
+def _take(group: _Group, item: Input) -> list[Written]:
+    state = group.state
     if item.offset < state.next_input:
         raise LedgerCorrupt(
             f"input {item.offset} was accounted for already (next is {state.next_input})"
         )
-    group = _Group(state, item.offset, rules)
     if isinstance(item.event, Tick):
         group.look_at_the_clock(item, item.event)
     elif isinstance(item.event, Close):
@@ -146,43 +194,6 @@ class _TooLarge(LedgerCorrupt):
     """An entry that no bundle of the log takes: a member's event is rejected then, a deadline has no effect but a flag."""
 
 
-class _Said(NamedTuple):
-    """What an entry tells of its event: whose it is, what it is about, its bytes."""
-
-    event_id: str
-    event_type: str
-    member: str
-    source: str
-    subject: str
-    value: bytes
-    event_hash: bytes
-    key_id: str
-    signature: bytes
-    source_topic: str
-    source_partition: int
-    source_offset: int
-    published_ms: int
-    effective_at: datetime
-
-
-def _said(item: Input, event_hash: bytes) -> _Said:
-    """A member's event."""
-    envelope = item.event.envelope
-    return _Said(
-        envelope.event_id, item.event_type, envelope.member, envelope.source, envelope.subject, item.value, event_hash,
-        item.key_id, item.signature, item.source_topic, item.source_partition, item.source_offset, item.published_ms,
-        envelope.occurred_at,
-    )  # fmt: skip
-
-
-def _said_by_hub(event_id: str, event_type: str, subject: str, value: bytes, at_ms: int) -> _Said:
-    """Something of the hub's own. No member signed it; it moves no value."""
-    return _Said(
-        event_id, event_type, HUB, "", subject, value, hashlib.sha256(value).digest(), "", b"", "", 0, 0, at_ms,
-        from_millis(at_ms),
-    )  # fmt: skip
-
-
 @dataclass(slots=True)
 class _Group:
     """The entries that one input makes, in the making."""
@@ -192,11 +203,14 @@ class _Group:
     rules: Rules
     written: list[Written] = field(default_factory=list)
     released: list[Parked] = field(default_factory=list)
+    known: Known | None = None
+    stands: bool = False  # what is known is what the rules decide
+    told: Entry | None = None
 
     def hear(self, item: Input) -> None:
         """A member's event: decide it, or say that its id was used."""
         event_hash = hashlib.sha256(item.value).digest()
-        said = _said(item, event_hash)
+        said = said_by_member(item, event_hash)
         first = self.state.seen.meet(said.event_id, event_hash, self.state.head.seq + 1)
         if first is not None:
             self._again(said, first, item.timestamp_ms)
@@ -209,26 +223,24 @@ class _Group:
             self.released.sort(key=lambda parked: parked.seq)
             parked = self.released.pop(0)
             item = parked.input
-            said = _said(item, parked.event_hash)
+            said = said_by_member(item, parked.event_hash)
             self._decide(item, said, judge(self.state, item, self.rules), parked.seq, 0)
 
     def look_at_the_clock(self, item: Input, tick: Tick) -> None:
         """Flag what is near its deadline, let expire what is over, give up on what waited too long."""
         at_ms = max(item.timestamp_ms, self.state.ledger_ms + 1)  # what a replay finds in the entry
-        said = _said_by_hub(f"tick/{item.offset}", item.event_type, tick.clock, item.value, at_ms)
-        entry = self._enter(said, Applied(), None, at_ms)
+        said = said_by_hub(f"tick/{item.offset}", item.event_type, tick.clock, item.value, at_ms)
+        seq = self._enter(said, Applied(), None, at_ms)
         now_ms = self.state.now_ms = self.state.ledger_ms
-        self.state.tick_seq = entry.seq
+        self.state.tick_seq = seq
         while self.state.alarms and self.state.alarms[0].at_ms <= now_ms:
-            self._ring(heappop(self.state.alarms), entry.seq)
+            self._ring(heappop(self.state.alarms), seq)
         self._give_up(now_ms - tick.parked_after_s * 1000)
 
     def close_period(self, item: Input, asked: Close) -> None:
         """All entries since the last close become a period; its content never changes again."""
         at_ms = max(item.timestamp_ms, self.state.ledger_ms + 1)
-        said = _said_by_hub(
-            f"close/{item.offset}", item.event_type, asked.period, item.value, at_ms
-        )
+        said = said_by_hub(f"close/{item.offset}", item.event_type, asked.period, item.value, at_ms)
         known = self.state.find(Period, asked.period)
         if known is not None:
             refusal = Rejected(
@@ -245,8 +257,7 @@ class _Group:
             balances_root(self.state.book),
             at_ms,
         )
-        cause = self._enter(said, Applied(), None, at_ms)
-        self._closed(period, cause.seq)
+        self._closed(period, self._enter(said, Applied(), None, at_ms))
 
     def _closed(self, period: Period, cause_seq: int) -> None:
         at_ms = self.state.ledger_ms + 1
@@ -258,7 +269,7 @@ class _Group:
             balances_root=period.balances_root,
             closed_at=from_millis(at_ms),
         )
-        said = _said_by_hub(
+        said = said_by_hub(
             f"closed/{self.offset}", record.EVENT, period.name, encode(record), at_ms
         )
         self._enter(said, Applied(), cause_seq, 0)
@@ -327,21 +338,21 @@ class _Group:
                 f"entry {parked.seq} parked this event until {' '.join(key)} comes; "
                 "it did not come in time, publish it first, then this again as a new event",
             )
-            said = _said(parked.input, parked.event_hash)
+            said = said_by_member(parked.input, parked.event_hash)
             self._decide(parked.input, said, refusal, parked.seq, 0)
 
     def _decide(
-        self, item: Input, said: _Said, verdict: Verdict, refers_to: int | None, timestamp_ms: int
+        self, item: Input, said: Said, verdict: Verdict, refers_to: int | None, timestamp_ms: int
     ) -> None:
         try:
-            entry = self._enter(said, verdict, refers_to, timestamp_ms)
+            seq = self._enter(said, verdict, refers_to, timestamp_ms)
         except _TooLarge as error:
             verdict = Rejected(Reason.TOO_LARGE, str(error))
-            entry = self._enter(said, verdict, refers_to, timestamp_ms)
+            seq = self._enter(said, verdict, refers_to, timestamp_ms)
         self._settle(item, said.event_hash, verdict)
         if isinstance(verdict, Applied):
             for raised in verdict.flags:
-                self._flag(raised, Applied(), entry.seq, entry.event_id)
+                self._flag(raised, Applied(), seq, said.event_id)
 
     def _settle(self, item: Input, event_hash: bytes, verdict: Verdict) -> None:
         """Carry the verdict on an event into the state."""
@@ -393,13 +404,13 @@ class _Group:
             message_zh=zh,
             flagged_at=from_millis(at_ms),
         )
-        name = f"flag/{self.offset}/{len(self.written)}"
-        said = _said_by_hub(name, record.EVENT, case.id, encode(record), at_ms)
+        name = f"flag/{self.offset}/{len(self.written) + self.stands}"
+        said = said_by_hub(name, record.EVENT, case.id, encode(record), at_ms)
         told = frozenset(raised.actors) | raised.told
         self._enter(said, Applied(effect.postings, effect.changes, told, (raised,)), cause_seq, 0)
         self._take_effect(effect)
 
-    def _again(self, said: _Said, seen: Seen, timestamp_ms: int) -> None:
+    def _again(self, said: Said, seen: Seen, timestamp_ms: int) -> None:
         if seen.event_hash == said.event_hash:
             verdict = Rejected(Reason.SAME_EVENT, f"entry {seen.seq} has this event; nothing to do")
             outcome = Outcome.DUPLICATE
@@ -414,62 +425,57 @@ class _Group:
 
     def _enter(
         self,
-        said: _Said,
+        said: Said,
         verdict: Verdict,
         refers_to: int | None,
         timestamp_ms: int,
         outcome: Outcome | None = None,
-    ) -> Entry:
-        """Make the entry that extends the head, and move the head. Raises `_TooLarge`, with nothing changed."""
+    ) -> int:
+        """Make the entry that extends the head, and move the head; its seq. Raises `_TooLarge`, with nothing changed."""
         state = self.state
         # Hybrid logical clock: Kafka's time, never backwards.
         ledger_ms = max(timestamp_ms, state.ledger_ms + 1)
-        effect = verdict if isinstance(verdict, Applied) else Applied()
+        effect = verdict if isinstance(verdict, Applied) else _NOTHING
         refused = verdict if isinstance(verdict, Rejected) else None
         outcome = outcome or _outcome(verdict)
-        entry = Entry(
-            seq=state.head.seq + 1,
-            prev_hash=state.head.hash,
-            input_offset=self.offset,
-            input_index=len(self.written),
-            event_id=said.event_id,
-            event_hash=said.event_hash,
-            event_type=said.event_type,
-            source=said.source,
-            member=said.member,
-            subject=said.subject,
-            source_topic=said.source_topic,
-            source_partition=said.source_partition,
-            source_offset=said.source_offset,
-            published_at=from_millis(said.published_ms),
-            outcome=outcome.value,
-            reason=None if isinstance(verdict, Applied) else verdict.reason.value,
-            detail="" if isinstance(verdict, Applied) else verdict.detail[:DETAIL_CHARS],
-            refers_to=refers_to,
-            about_seq=state.seq_of(refused.about) if refused else None,
-            about_version=refused.version if refused else None,
-            rule_version=RULE_VERSION,
-            effective_at=said.effective_at,
-            ledger_at=from_millis(ledger_ms),
-            audience=tuple(sorted(effect.audience - {said.member})),
-            postings=effect.postings,
-            changes=_changes(effect.changes),
-            flags=tuple(raised.name.value for raised in effect.flags),
-            event=said.value,
-            key_id=said.key_id,
-            signature=said.signature,
+        decision = Decision(
+            outcome.value,
+            None if isinstance(verdict, Applied) else verdict.reason.value,
+            "" if isinstance(verdict, Applied) else verdict.detail[:DETAIL_CHARS],
+            refers_to,
+            state.seq_of(refused.about) if refused else None,
+            refused.version if refused else None,
+            ledger_ms,
+            tuple(sorted(effect.audience - {said.member})),
+            posting_rows(effect.postings),
+            change_rows(effect.changes),
+            tuple([raised.name.value for raised in effect.flags]),
         )
+        if self.known is not None and self.known.decision == decision:
+            head = self.known.head
+            self.stands = True
+            if self.known.tell:
+                self.told = make_entry(state.head, self.offset, 0, said, decision, effect.postings)
+        else:
+            head = self._write(said, decision, effect)
+        self.known = None
+        state.ledger_ms = ledger_ms
+        state.head = head
+        state.outcomes[decision.outcome] = state.outcomes.get(decision.outcome, 0) + 1
+        return head.seq
+
+    def _write(self, said: Said, decision: Decision, effect: Applied) -> Head:
+        """Make the entry's bytes; the head that they give."""
+        index = len(self.written) + self.stands
+        entry = make_entry(self.state.head, self.offset, index, said, decision, effect.postings)
         value = encode(entry)
         if len(value) > ENTRY_BYTES:
             raise _TooLarge(
                 f"the entry of this event has {len(value)} bytes with all that it moves, at most {ENTRY_BYTES} fit "
                 "the log; split the event or use shorter ids"
             )
-        state.ledger_ms = ledger_ms
-        state.head = Head(entry.seq, entry_hash(value))
-        state.outcomes[outcome.value] = state.outcomes.get(outcome.value, 0) + 1
         self.written.append(Written(entry, value))
-        return entry
+        return Head(entry.seq, entry_hash(value))
 
 
 def _watch(state: State, thing: Living) -> None:
@@ -483,18 +489,6 @@ def _watch(state: State, thing: Living) -> None:
         if due_ms - NEAR_MS > state.now_ms:  # who sets a deadline within days knows of it
             heappush(state.alarms, Alarm(due_ms - NEAR_MS, *key, *deadline))
         heappush(state.alarms, Alarm(due_ms, *key, *deadline))
-
-
-def _changes(things: Sequence[object]) -> tuple[Change, ...]:
-    """What readers of the log are told of changed things."""
-    return tuple(
-        Change(
-            thing.KIND, thing.id, thing.state, tuple(sorted(thing.turn())),
-            None if (due_ms := thing.deadline_ms()) is None else from_millis(due_ms), thing.LIFE.closed(thing.state),
-        )
-        for thing in things
-        if isinstance(thing, Living)
-    )  # fmt: skip
 
 
 def _outcome(verdict: Verdict) -> Outcome:

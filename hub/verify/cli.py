@@ -20,12 +20,13 @@ from typing import Any
 
 from hub.errors import LedgerCorrupt
 from hub.ledger.statement_check import check_statement
+from hub.rebuild.ahead import CHUNK
 from hub.verify import mine, proofs
 from hub.verify.erasure import Report, check_erasure
 from hub.verify.mirror import bundles, check_copy
 from hub.verify.outcome import MEANING, Code, Failure, failure_of, reading
 from hub.verify.progress import Progress
-from hub.verify.recompute import INVARIANTS, Recompute, Verdict
+from hub.verify.recompute import INVARIANTS, Recompute, Verdict, feed_all
 from hub.verify.sources import Broker, is_broker, open_files
 from hub.verify.trust import (
     Copy,
@@ -278,9 +279,7 @@ def _asked(text: str) -> frozenset[str]:
 
 
 def _feed_copy(copy: Copy, work: Recompute, progress: Progress) -> None:
-    for entries in bundles(copy, progress):
-        for value in entries:
-            work.feed(value, void_allowed=False)
+    feed_all(work, bundles(copy, progress), copy.signed.size, void_allowed=False)
 
 
 def _feed_broker(
@@ -289,14 +288,28 @@ def _feed_broker(
     """All there is; what stands behind the checkpoint is recomputed, too."""
     broker = Broker.parse(given.entries)
     progress.total = broker.end(topics.LEDGER_ENTRIES)
-    for _, value, _ in broker.records(topics.LEDGER_ENTRIES):
-        work.feed(value, void_allowed=True)
-        progress.add()
+    feed_all(work, _chunks(broker, progress), progress.total, void_allowed=True)
     if work.head.seq < signed.size:
         raise Failure(
             Code.PROOF, f"{given.entries}, {topics.LEDGER_ENTRIES}", f"{work.head.seq} entries that count",
             f"at least the {signed.size} under {signed.place}", "entries were dropped, or a broker forgot them",
         )  # fmt: skip
+
+
+def _chunks(broker: Broker, progress: Progress) -> Iterator[list[bytes]]:
+    """The records of the log, some at a time."""
+    values: list[bytes] = []
+    try:
+        for _, value, _ in broker.records(topics.LEDGER_ENTRIES):
+            values.append(value)
+            progress.add()
+            if len(values) == CHUNK:
+                yield values
+                values = []
+    except Failure:
+        yield values  # what is wrong there comes first
+        raise
+    yield values
 
 
 def _broker_checkpoints(

@@ -7,18 +7,22 @@ refused by name. Amounts, keys and places are checked by `hub.ledger.audit`, who
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import zip_longest
 from typing import Any
 
 from hub.errors import LedgerCorrupt
 from hub.events import rules
-from hub.ledger.apply import RULE_VERSION, Written, apply
+from hub.ledger.apply import RULE_VERSION, Known, Written, apply, confirm
 from hub.ledger.audit import WHAT, Audit
+from hub.ledger.entry import Decision
 from hub.ledger.head import GENESIS, Head
-from hub.ledger.replay import input_of
+from hub.ledger.looking import Looked
+from hub.ledger.replay import input_looked_at, input_of
 from hub.ledger.state import Input, Rules, State
 from hub.ledger.statement import StatementFold
+from hub.rebuild.ahead import WORTH_IT, Ahead, AheadEnded
 from hub.verify.outcome import Code, Failure
 from schemas.codec import UnknownSchema, Unreadable, decode
 from schemas.members import Alliance
@@ -70,18 +74,49 @@ class Recompute:
         if "I14" in self.asked:
             self._statements = StatementFold(periods=_none, pairs=_none)  # sums alone
 
-    def feed(self, value: bytes, *, void_allowed: bool) -> bool:
+    def feed(self, value: bytes, *, void_allowed: bool, looked: Looked | None = None) -> bool:
         """Take one record; whether it counts. Only a broker's topic has void ones: who reads leaves refuses them.
 
+        What `hub.ledger.looking` said of it saves reading it and writing it again, unless it is not what the rules make.
         Raises `Failure` at an entry that the rules make otherwise: nothing behind it can be judged.
         """
+        if looked is not None and looked.decision is not None and not self._waiting:
+            entry, head = self._confirm(value, looked, looked.decision)
+        else:
+            found = self._read(value, void_allowed=void_allowed)
+            if found is None:
+                return False
+            entry, head = found
+        self._see(entry, value)
+        self._note_breach()
+        self.head = head
+        self._grow(head)
+        return True
+
+    def _confirm(self, value: bytes, looked: Looked, decision: Decision) -> tuple[Entry, Head]:
+        """The entry of a record of which the decision alone is left to compare."""
+        seq = self.head.seq + 1
+        head = Head(seq, looked.hash)
+        try:
+            self._input = input_looked_at(seq, looked)
+            found = confirm(self.state, self._input, self.rules, Known(decision, head, tell=True))
+        except LedgerCorrupt as error:
+            raise _unfit(seq, error) from error
+        self._waiting.extend(found.written)
+        if found.entry is not None:
+            return found.entry, head
+        entry = self._entry(value, void_allowed=False)
+        raise _difference(entry, found.written[0].entry) if entry else self._does_not_follow(entry)
+
+    def _read(self, value: bytes, *, void_allowed: bool) -> tuple[Entry, Head] | None:
+        """The entry of a record, recomputed and compared; None if it is void."""
         entry = self._entry(value, void_allowed=void_allowed)
         head = self.head.extended_by(entry, value) if entry else None
         if entry is None or head is None:
             if not void_allowed:
                 raise self._does_not_follow(entry)
             self.void += 1
-            return False
+            return None
         if entry.rule_version != RULE_VERSION:
             raise Failure(
                 Code.OTHER_RULES, f"entry {entry.seq}, field rule_version", entry.rule_version, RULE_VERSION,
@@ -89,11 +124,7 @@ class Recompute:
                 f"this one has version {RULE_VERSION}",
             )  # fmt: skip
         self._compare(entry, value)
-        self._see(entry, value)
-        self._note_breach()
-        self.head = head
-        self._grow(head)
-        return True
+        return entry, head
 
     def _entry(self, value: bytes, *, void_allowed: bool) -> Entry | None:
         try:
@@ -136,9 +167,7 @@ class Recompute:
                 self._input = input_of(entry)
                 self._waiting.extend(apply(self.state, self._input, self.rules))
             except LedgerCorrupt as error:
-                raise Failure(
-                    Code.ENTRY, f"entry {entry.seq}", error, "what the rules make of an event"
-                ) from error
+                raise _unfit(entry.seq, error) from error
         wanted = self._waiting.popleft()
         if wanted.value != value:
             raise _difference(entry, wanted.entry)
@@ -215,6 +244,49 @@ class Recompute:
         return Failure(code, name, place, INVARIANTS[name])
 
 
+def feed_all(
+    work: Recompute, chunks: Iterable[Sequence[bytes]], records: int, *, void_allowed: bool
+) -> None:
+    """Feed records, of which so many are to come, as far as known: on two cores where that is worth it and there are two.
+
+    Raises as `Recompute.feed`, and `Failure` when the second process ended.
+    """
+    ahead = Ahead.start(work.head) if records >= WORTH_IT else None
+    if ahead is None:
+        for chunk in chunks:
+            for value in chunk:
+                work.feed(value, void_allowed=void_allowed)
+        return
+    unread: list[Failure] = []
+    with ahead:
+        try:
+            for done in ahead.over(_until_unread(chunks, unread)):
+                # Where a record could not be judged ahead, it is here, and with a place for it.
+                for value, looked in zip_longest(done.values, done.found):
+                    work.feed(
+                        value,
+                        void_allowed=void_allowed,
+                        looked=looked,
+                    )
+        except AheadEnded as error:
+            raise Failure(
+                Code.UNREADABLE, f"entry {work.head.seq + 1}", error, "a second process that reads ahead",
+                "is memory short? try again",
+            ) from error  # fmt: skip
+    if unread:
+        raise unread[0]
+
+
+def _until_unread(
+    chunks: Iterable[Sequence[bytes]], unread: list[Failure]
+) -> Iterator[Sequence[bytes]]:
+    """Chunks up to one that cannot be read; that failure is kept: one in the chunks before it comes first."""
+    try:
+        yield from chunks
+    except Failure as error:
+        unread.append(error)
+
+
 def _none(_: object) -> bool:
     return False
 
@@ -233,6 +305,10 @@ def verdicts(asked: Collection[str], breaches: Iterable[tuple[str, str]]) -> lis
         else:
             found.append(Verdict(name, "broken" if name in first else "ok", first.get(name, "")))
     return found
+
+
+def _unfit(seq: int, error: LedgerCorrupt) -> Failure:
+    return Failure(Code.ENTRY, f"entry {seq}", error, "what the rules make of an event")
 
 
 def _difference(found: Entry, wanted: Entry) -> Failure:

@@ -156,7 +156,7 @@ def test_the_wheel_holds_what_it_needs_and_no_more(wheel: Path) -> None:
     below = {"/".join(name.split("/")[:2]) for name in names if name.startswith("hub/")}
     assert below == {
         "hub/__init__.py", "hub/errors.py", "hub/py.typed", "hub/domain", "hub/ledger", "hub/recognition", "hub/events",
-        "hub/verify",
+        "hub/rebuild", "hub/verify",
     }  # fmt: skip
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"hub", "schemas"}
     wanted = {str(p.relative_to(ROOT)) for p in (ROOT / "schemas").rglob("*.avsc")}

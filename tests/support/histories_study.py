@@ -192,7 +192,7 @@ class StudySpeech(Speech):
             ends = known is not None and step.choice == 5
             return self.agreement(step, "terminated" if ends else "proposed")
         parties = self.cast[: 2 + step.which % 2]
-        rest = [party for party in parties if party not in known["approved"]]
+        rest = [party for party in parties if party not in known["approved"]] or parties
         return self.agreement(replace(step, choice=step.choice % 4), "approved", rest[0])
 
     def use(self, step: Step, number: int) -> str | None:

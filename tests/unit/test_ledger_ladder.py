@@ -12,12 +12,14 @@ from hub.bench.ledger_steps import (
     audit,
     log_file,
     read_log,
+    start_alone,
     start_full,
     start_quick,
     tree,
+    verify,
 )
 from hub.ledger.head import read_entry
-from schemas.signing import SIGNATURE_BYTES
+from schemas.signing import SIGNATURE_BYTES, new_signer
 
 SIZES = (100, 300)
 
@@ -71,6 +73,38 @@ def test_a_quick_start_is_one_of_the_same_ledger(folder: Path) -> None:
     (folder / "snapshots-100").symlink_to(folder / "snapshots-300")
     with pytest.raises(ValueError, match="of entry 300, wanted 100"):
         start_quick(folder, 100)
+
+
+def test_a_start_by_one_process_says_so(folder: Path) -> None:
+    """The two figures are there to be compared, and each must be of the whole log."""
+    assert start_alone(folder, 300).keys() == {
+        "start_alone_wall_s",
+        "start_alone_s",
+        "start_alone_ahead_s",
+    }
+    cut = folder / "cut"
+    cut.mkdir(exist_ok=True)
+    values = next(iter(read_log(log_file(folder), 300)))
+    log_file(cut).write_bytes(
+        b"".join(len(value).to_bytes(4, "big") + value for value in [*values[:100], *values[150:]])
+    )
+    with pytest.raises(ValueError, match="ended at entry 100, wanted 250"):
+        start_alone(cut, 250)
+
+
+def test_the_check_of_everything_fails_on_what_is_not_signed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the audits above: a figure of checks that hold."""
+    assert verify(folder, 300)["verify_s"] > 0
+    log_file(folder, paged=True).rename(folder / "good")
+    log_file(folder, paged=True).write_bytes(log_file(folder).read_bytes())
+    verify(folder, 300)  # one signature each is good, too
+    strangers = {code: new_signer(bytes(31) + b"?") for code in ledger_steps.MEMBERS}
+    monkeypatch.setattr(ledger_steps, "signers", lambda: strangers)
+    with pytest.raises(ValueError, match="does not hold"):
+        verify(folder, 300)
+    (folder / "good").replace(log_file(folder, paged=True))
 
 
 def test_tree_and_tiles_of_the_ladder_agree(folder: Path) -> None:
