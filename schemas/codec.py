@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -17,6 +17,16 @@ from typing import Any
 from schemas import records
 from schemas.avro_plain import BROKEN, UNFIT, Read, Write, misfit, named_types, reader, writer
 from schemas.catalogue import Schema, catalogue
+from schemas.json_plain import UNFIT as UNFIT_JSON
+from schemas.json_plain import (
+    FromJson,
+    ToJson,
+    decimal_of,
+    json_reader,
+    json_writer,
+    moment_of,
+    moment_text,
+)
 from schemas.records import BY_NAME, Record
 
 _FRAME = struct.Struct(">bI")  # Confluent wire format: magic byte 0, schema id big-endian
@@ -26,6 +36,8 @@ _BITS = {"int": 32, "long": 64}
 # By frame and by event: a function is made when the first record of its schema comes by.
 _readers: dict[bytes, tuple[Schema, Read]] = {}
 _writers: dict[str, Write] = {}
+_from_json: dict[str, FromJson] = {}
+_to_json: dict[str, ToJson] = {}
 
 
 class Unreadable(Exception):
@@ -103,17 +115,23 @@ def decode(value: bytes) -> Record:
 
 def to_json(record: Record) -> dict[str, Any]:
     """The record as JSON values: decimals as strings, dates and times in ISO 8601, bytes in hex."""
-    values: dict[str, Any] = json.loads(
-        json.dumps(record.to_avro(), default=_plain, ensure_ascii=False)
-    )
-    return values
+    write = _to_json.get(record.EVENT)
+    if write is None:
+        write = _to_json[record.EVENT] = json_writer(catalogue().newest[record.EVENT].avro)
+    try:
+        return write(record)
+    except UNFIT_JSON:  # made by hand, with other types than its class says
+        values: dict[str, Any] = json.loads(
+            json.dumps(record.to_avro(), default=_plain, ensure_ascii=False)
+        )
+        return values
 
 
 def _plain(value: object) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return moment_text(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, bytes):
@@ -126,6 +144,18 @@ def from_json(event: str, values: Mapping[str, Any]) -> Record:
 
     Raises `ValueError` naming the field that is missing or does not fit.
     """
+    read = _from_json.get(event)
+    if read is None:
+        read = _from_json[event] = json_reader(catalogue().newest[event].avro, vars(records))
+    try:
+        made: Record = read(values)
+    except UNFIT_JSON:
+        return _with_words(event, values)
+    return made
+
+
+def _with_words(event: str, values: Mapping[str, Any]) -> Record:
+    """Field by field: knows which one does not fit, and takes what is unusual (a whole number as 1.0)."""
     schema = catalogue().newest[event]
     return BY_NAME[schema.full_name].from_avro(
         _value(schema.avro, values, event, _named(schema.full_name, schema.version))
@@ -216,31 +246,14 @@ def _primitive(kind: str, value: Any) -> Any:
 def _logical(kind: Mapping[str, Any], value: Any) -> Any:
     logical = kind.get("logicalType")
     if logical == "decimal":
-        return _decimal(value, kind["precision"], kind["scale"])
+        scale = kind["scale"]
+        bound = Decimal(1).scaleb(kind["precision"] - scale)
+        return decimal_of(value, bound, Decimal(1).scaleb(-scale))
     if logical == "date":
         return date.fromisoformat(value)
     if logical == "timestamp-millis":
-        return _time(datetime.fromisoformat(value))
+        return moment_of(value)
     raw = bytes.fromhex(value)
     if len(raw) != kind["size"]:
         raise ValueError(len(raw))
     return raw
-
-
-def _decimal(value: Any, precision: int, scale: int) -> Decimal:
-    """The amount, exactly: more decimals than the schema has are refused, not rounded away."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
-        raise TypeError(type(value).__name__)
-    number = Decimal(repr(value) if isinstance(value, float) else value)
-    exact = number.quantize(Decimal(1).scaleb(-scale))
-    if exact != number or abs(exact) >= Decimal(1).scaleb(precision - scale):
-        raise ValueError(str(number))
-    return exact
-
-
-def _time(moment: datetime) -> datetime:
-    """UTC, cut to the milliseconds that the schema keeps."""
-    if moment.tzinfo is None:
-        raise ValueError("no time zone")
-    moment = moment.astimezone(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

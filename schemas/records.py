@@ -1122,6 +1122,87 @@ class CaseFlagged:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectorCommand:
+    """The hub's operators ask a connector for something."""
+
+    EVENT: ClassVar[str] = "hub.command"
+    FULL_NAME: ClassVar[str] = "alliance.hub.ConnectorCommand"
+
+    command_id: str
+    member: str
+    connector: str
+    verb: str
+    args: str
+    by: str
+    why: str
+    at: datetime
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> ConnectorCommand:
+        return cls(
+            values["command_id"],
+            values["member"],
+            values["connector"],
+            values["verb"],
+            values["args"],
+            values["by"],
+            values["why"],
+            values["at"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "command_id": self.command_id,
+            "member": self.member,
+            "connector": self.connector,
+            "verb": self.verb,
+            "args": self.args,
+            "by": self.by,
+            "why": self.why,
+            "at": self.at,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorCommandAnswer:
+    """What a connector did about a command of the hub's operators."""
+
+    EVENT: ClassVar[str] = "hub.command-answer"
+    FULL_NAME: ClassVar[str] = "alliance.hub.ConnectorCommandAnswer"
+
+    command_id: str
+    member: str
+    connector: str
+    verb: str
+    outcome: str
+    reason: str
+    at: datetime
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> ConnectorCommandAnswer:
+        return cls(
+            values["command_id"],
+            values["member"],
+            values["connector"],
+            values["verb"],
+            values["outcome"],
+            values["reason"],
+            values["at"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "command_id": self.command_id,
+            "member": self.member,
+            "connector": self.connector,
+            "verb": self.verb,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "at": self.at,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """A Kafka header."""
 
@@ -1200,6 +1281,77 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectorPart:
+    """One source or sink of a connector."""
+
+    name: str
+    kind: str
+    state: str
+    reason: str
+    cursor: str | None
+    parked_keys: int
+    parked_events: int
+    last_record_at: datetime | None
+    expected_s: int | None
+    behind_s: int | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> ConnectorPart:
+        return cls(
+            values["name"],
+            values["kind"],
+            values["state"],
+            values["reason"],
+            values["cursor"],
+            values["parked_keys"],
+            values["parked_events"],
+            values["last_record_at"],
+            values["expected_s"],
+            values["behind_s"],
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "state": self.state,
+            "reason": self.reason,
+            "cursor": self.cursor,
+            "parked_keys": self.parked_keys,
+            "parked_events": self.parked_events,
+            "last_record_at": self.last_record_at,
+            "expected_s": self.expected_s,
+            "behind_s": self.behind_s,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillProgress:
+    """A second reading of a source, from an older place."""
+
+    source: str
+    state: str
+    pages: int
+    rows: int
+    rows_total: int | None
+
+    @classmethod
+    def from_avro(cls, values: Mapping[str, Any]) -> BackfillProgress:
+        return cls(
+            values["source"], values["state"], values["pages"], values["rows"], values["rows_total"]
+        )
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "state": self.state,
+            "pages": self.pages,
+            "rows": self.rows,
+            "rows_total": self.rows_total,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """A connector says how it is."""
 
@@ -1217,6 +1369,13 @@ class Heartbeat:
     published_total: int
     applied_total: int
     at: datetime
+    mapping_hash: str
+    reader_schemas: tuple[str, ...]
+    parts: tuple[ConnectorPart, ...]
+    backfills: tuple[BackfillProgress, ...]
+    host: str
+    pid: int
+    started_at: datetime | None
 
     @classmethod
     def from_avro(cls, values: Mapping[str, Any]) -> Heartbeat:
@@ -1232,6 +1391,13 @@ class Heartbeat:
             values["published_total"],
             values["applied_total"],
             values["at"],
+            values["mapping_hash"],
+            tuple(values["reader_schemas"]),
+            tuple(ConnectorPart.from_avro(item) for item in values["parts"]),
+            tuple(BackfillProgress.from_avro(item) for item in values["backfills"]),
+            values["host"],
+            values["pid"],
+            values["started_at"],
         )
 
     def to_avro(self) -> dict[str, Any]:
@@ -1247,6 +1413,13 @@ class Heartbeat:
             "published_total": self.published_total,
             "applied_total": self.applied_total,
             "at": self.at,
+            "mapping_hash": self.mapping_hash,
+            "reader_schemas": list(self.reader_schemas),
+            "parts": [item.to_avro() for item in self.parts],
+            "backfills": [item.to_avro() for item in self.backfills],
+            "host": self.host,
+            "pid": self.pid,
+            "started_at": self.started_at,
         }
 
 
@@ -2994,6 +3167,8 @@ Record: TypeAlias = (
     | EnrollmentStatusChanged
     | Admitted
     | CaseFlagged
+    | ConnectorCommand
+    | ConnectorCommandAnswer
     | DeadLetter
     | Heartbeat
     | MemberActivity
@@ -3039,6 +3214,8 @@ BY_NAME: Mapping[str, type[Record]] = {
     "alliance.enrollment.EnrollmentStatusChanged": EnrollmentStatusChanged,
     "alliance.hub.Admitted": Admitted,
     "alliance.hub.CaseFlagged": CaseFlagged,
+    "alliance.hub.ConnectorCommand": ConnectorCommand,
+    "alliance.hub.ConnectorCommandAnswer": ConnectorCommandAnswer,
     "alliance.hub.DeadLetter": DeadLetter,
     "alliance.hub.Heartbeat": Heartbeat,
     "alliance.hub.MemberActivity": MemberActivity,
