@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from hub.api.kafka_view import Broker, KafkaView, TopicOffsets
 from hub.api.log_view import LogView, LogWatch
+from hub.api.rhythms import Rhythms
 from hub.flow.admission import GROUP as ADMISSION_GROUP
 from hub.flow.delivery import GROUP as DELIVERY_GROUP
 from hub.ledger.head import GENESIS, Head
@@ -26,6 +27,7 @@ from hub.store.queries import (
     StoreUnavailable,
     Turns,
 )
+from hub.watch.silence import Rhythm
 from schemas import topics
 from schemas.members import Alliance, Member
 from schemas.records import Heartbeat, MemberActivity, TopicRate
@@ -156,6 +158,7 @@ class Overview:
     topics: tuple[TopicView, ...]
     stages: tuple[Stage, ...]
     log: LogView | None = None  # None where the log has no key yet
+    rhythms: Mapping[str, Rhythm] = field(default_factory=dict)  # how members used to speak
 
     def all_stages(self) -> tuple[Stage, ...]:
         """Those on an event's way, then the two that make it provable; these count entries."""
@@ -244,7 +247,7 @@ def member_views(
     for beat in facts.heartbeats:
         age_s = max(0.0, (now - beat.at).total_seconds())
         state = beat.state
-        if age_s > SILENT_AFTER_S and state not in ("stopped", "paused"):
+        if age_s > SILENT_AFTER_S and state != "stopped":  # a paused one goes on beating
             state = "silent" if trusted else "unknown"
         by_member.setdefault(beat.member, []).append(ConnectorView(beat, state, age_s))
     views = []
@@ -301,6 +304,7 @@ class Watch:
     ) -> None:
         self._reader, self._alliance, self._kafka_view = reader, alliance, kafka_view
         self._clock, self._log_watch = clock, log_watch
+        self._rhythms = Rhythms(reader, tuple(alliance.members))
         self._lock = asyncio.Lock()
         self._newest: Overview | None = None
         self._waiting: dict[str, tuple[int, datetime]] = {}  # stages with work left
@@ -319,7 +323,8 @@ class Watch:
                 broker = self._kafka_view.snapshot()
                 log = await asyncio.to_thread(self._log, facts, broker, now)
                 overview = make_overview(self._alliance, broker, facts, now)
-                fresh = self._newest = replace(self._timed(overview), log=log)
+                rhythms = await asyncio.to_thread(self._rhythms.at, now, facts.activity)
+                fresh = self._newest = replace(self._timed(overview), log=log, rhythms=rhythms)
             return fresh
 
     def _log(self, facts: Facts, broker: Broker, now: datetime) -> LogView | None:

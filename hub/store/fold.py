@@ -267,8 +267,10 @@ def _effect(posting: Posting) -> tuple[int, int]:
 # --- topics of which the latest counts
 
 
-def _latest(table: Table, kind: type[T]) -> Callable[[Connection, Sequence[Taken]], None]:
-    """A writer that keeps the newest record for each primary key of `table`."""
+def _latest(
+    table: Table, kind: type[T], whole: str = ""
+) -> Callable[[Connection, Sequence[Taken]], None]:
+    """A writer that keeps the newest record for each primary key of `table`; column `whole` gets its bytes."""
     names = [column.name for column in table.columns]
     keys = [column.name for column in table.primary_key]
 
@@ -277,7 +279,7 @@ def _latest(table: Table, kind: type[T]) -> Callable[[Connection, Sequence[Taken
         for record in records:
             found = _decoded(record, kind)
             if found is not None:
-                values = found.to_avro()
+                values = found.to_avro() | ({whole: record.value} if whole else {})
                 rows[tuple(values[key] for key in keys)] = {name: values[name] for name in names}
         if not rows:
             return
@@ -338,7 +340,7 @@ _LATEST: Mapping[str, Callable[[Connection, Sequence[Taken]], None]] = {
     topics.MEMBER_ACTIVITY: _latest(tables.member_activity, MemberActivity),
     topics.TOPIC_RATES: _latest(tables.topic_rates, TopicRate),
     topics.CASES: _write_cases,
-    topics.HEARTBEATS: _latest(tables.heartbeats, Heartbeat),
+    topics.HEARTBEATS: _latest(tables.heartbeats, Heartbeat, whole="value"),
     topics.DEAD_LETTERS: _write_dead_letters,
 }
 

@@ -33,10 +33,11 @@ from hub.store import tables
 from hub.store.fold import Key, Position
 from schemas import topics
 from schemas.codec import decode
-from schemas.envelope import to_millis
+from schemas.envelope import from_millis, to_millis
 from schemas.records import DeadLetter, Entry, Heartbeat, MemberActivity, OpenCase, TopicRate
 
 CaseOrder: TypeAlias = Literal["age", "due"]  # longest waiting first; next deadline first
+_TEN_MINUTES_MS = 600_000
 NO_DEADLINE = 10**17  # milliseconds; sorts after every time of a calendar
 
 
@@ -278,8 +279,23 @@ class Reader:
     def heartbeats(self) -> list[Heartbeat]:
         """The latest heartbeat of each connector, by member and connector."""
         t = tables.heartbeats
-        rows = self._rows(select(t).order_by(t.c.member, t.c.connector))
-        return [Heartbeat.from_avro(dict(row._mapping)) for row in rows]
+        rows = self._rows(select(t.c.value).order_by(t.c.member, t.c.connector))
+        found = [decode(bytes(row.value)) for row in rows]
+        return [beat for beat in found if isinstance(beat, Heartbeat)]
+
+    def event_times(self, member: str, newest: int = 20_000) -> list[datetime]:
+        """When the ledger decided on this member's newest events, oldest first; one time for each ten minutes that had any."""
+        t = tables.entries
+        at_ms = type_coerce(t.c.ledger_at, BigInteger)
+        recent = (
+            select((at_ms // _TEN_MINUTES_MS).label("step"))
+            .where(t.c.member == member)
+            .order_by(t.c.seq.desc())
+            .limit(newest)
+            .subquery()
+        )
+        steps = self._rows(select(recent.c.step).distinct().order_by(recent.c.step))
+        return [from_millis(int(row.step) * _TEN_MINUTES_MS) for row in steps]
 
     def dead_letters(self, *, after: int = -1, limit: int = 100) -> list[StoredLetter]:
         """Dead letters with an offset above `after`, oldest first."""

@@ -163,6 +163,7 @@ heartbeats = Table(
         for name in ("outbox_events", "inbox_position", "published_total", "applied_total")
     ),
     Column("at", Millis, nullable=False),
+    Column("value", LargeBinary, nullable=False),  # the framed heartbeat: its parts are in there
 )
 
 # Admission may refuse the same message twice after a crash; its source position keeps the first.

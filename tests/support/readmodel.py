@@ -19,6 +19,7 @@ from hub.store.fold import Taken
 from schemas import topics
 from schemas.codec import encode
 from schemas.records import (
+    ConnectorPart,
     CourseRef,
     Credit,
     CreditAwarded,
@@ -114,9 +115,13 @@ def pend(number: int, amount: int = 3500, action: str = "pend") -> Posting:
 
 
 def heartbeat(
-    member: str, state: str = "running", reason: str = "", at: datetime = START
-) -> Heartbeat:
-    return Heartbeat(member, "campus", "0.1.0", state, reason, "41", 3, 7, 120, 118, at)
+    member: str, state: str = "running", reason: str = "", at: datetime = START,
+    parts: Sequence[ConnectorPart] = (),
+) -> Heartbeat:  # fmt: skip
+    return Heartbeat(
+        member, "campus", "0.1.0", state, reason, "41", 3, 7, 120, 118, at,
+        mapping_hash="", reader_schemas=(), parts=tuple(parts), backfills=(), host="", pid=0, started_at=None,
+    )  # fmt: skip
 
 
 def activity(member: str, events: int, at: datetime = START) -> MemberActivity:
