@@ -1,10 +1,11 @@
-"""The handlers of `/api/v1`, and health and metrics beside them. Reading only.
+"""The handlers of `/api/v1`, and health and metrics beside them. Reading only, but for `/connect` (`hub.api.connect`).
 
 Owns paths, parameters and JSON shapes. Times are ISO 8601 in UTC, hashes and signatures hex, decimals strings.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,12 +17,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from hub.api.alert_routes import Alerts
 from hub.api.cases import case_json, turns_json
+from hub.api.connect import Connect
+from hub.api.lag_routes import Lags
 from hub.api.log_files import LogPages
 from hub.api.log_view import log_json
 from hub.api.metrics import metrics_page
 from hub.api.overview import Lag, MemberView, TopicView, Watch
 from hub.api.problems import KINDS, Problem
+from hub.api.registry_routes import registry_routes
 from hub.api.sentences import sentence
 from hub.api.troubles import Trouble, troubles
 from hub.events import machines
@@ -35,6 +40,7 @@ from hub.store.queries import (
     StoredLetter,
     case_place,
 )
+from hub.watch.alert_store import AlertStore
 from schemas.catalogue import Schema, catalogue, example, prose
 from schemas.codec import Unreadable, decode, to_json
 from schemas.envelope import rfc3339
@@ -49,9 +55,18 @@ class Api:
     """The handlers with what they answer from. Handlers that touch the database are plain functions: Starlette runs
     those in a thread."""
 
-    def __init__(self, reader: Reader, alliance: Alliance, watch: Watch, log_folder: Path) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        alliance: Alliance,
+        watch: Watch,
+        log_folder: Path,
+        alert_store: AlertStore | None = None,
+    ) -> None:
         self._reader, self._alliance, self._watch = reader, alliance, watch
         self._log_pages = LogPages(log_folder, reader)
+        self._connect = Connect(watch)
+        self._alerts, self._lags = Alerts(alert_store), Lags(watch)
 
     def routes(self) -> list[BaseRoute]:
         """All routes, with their full paths."""
@@ -78,6 +93,10 @@ class Api:
             Route("/metrics", self.metrics),
             *(Route(f"/api/v1{path}", handler) for path, handler in v1.items()),
             *self._log_pages.routes(),
+            *self._connect.routes(),
+            *self._alerts.routes(),
+            *self._lags.routes(),
+            *registry_routes(self._alliance),
         ]
 
     async def livez(self, _request: Request) -> Response:
@@ -90,7 +109,8 @@ class Api:
         return PlainTextResponse("ok")
 
     async def metrics(self, _request: Request) -> Response:
-        page = metrics_page(await self._watch.current())
+        counts, waiting = await asyncio.to_thread(self._alerts.counts)
+        page = metrics_page(await self._watch.current(), counts, waiting)
         return Response(page, headers={"content-type": CONTENT_TYPE_LATEST})
 
     async def health(self, _request: Request) -> Response:
