@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from hub.errors import HubError
 
 _HELP = {
+    "alerts": "Alerts: what is wrong and who was told; try notifiers, silence what is known.",
     "bench": "Measure the path of value against a plain Faust agent.",
     "broker": "A real Kafka on this machine, without Docker.",
     "cases": "Open cases by who acts next, and for how long.",
@@ -34,6 +35,7 @@ _HELP = {
     "schemas": "Event types and their schemas.",
     "statement": "Statements of account between two members.",
     "topics": "Plan and create the topics.",
+    "up": "The whole alliance on this machine, to try a connector on.",
     "verify": "Check the ledger with public keys alone, trusting nobody.",
 }
 

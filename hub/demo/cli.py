@@ -69,11 +69,12 @@ async def _demo(plan: Plan, *, stay: bool, as_json: bool) -> Result:
             if as_json:
                 print(json.dumps(result.as_json()), flush=True)
             err.print(f"console: [bold]{demo.url}[/]  (Ctrl-C ends)")
-            await _until_interrupted()
+            await until_interrupted()
         return result
 
 
-async def _until_interrupted() -> None:
+async def until_interrupted() -> None:
+    """Until SIGTERM or Ctrl-C."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

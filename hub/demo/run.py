@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import socket
 import time
@@ -46,7 +47,10 @@ POLL_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run. `folder` is emptied first."""
+    """What to run. `folder` and the broker's own folder are emptied first, unless `keep`.
+
+    `without` are members whose campus answers, but whose connector somebody else runs.
+    """
 
     folder: Path
     alliance_file: Path
@@ -55,6 +59,12 @@ class Plan:
     hosts: int  # processes that the twenty connectors share
     chaos: bool
     http: str
+    keep: bool = False
+    without: frozenset[str] = frozenset()
+
+    @property
+    def broker_state(self) -> Path:
+        return self.folder.parent / f"{self.folder.name}-broker"
 
 
 @dataclass(slots=True)
@@ -91,14 +101,14 @@ async def running(
         say(f"stopped {len(left)} processes that an earlier run left behind")
     say("looking for a broker")
     broker_settings = BrokerSettings.read(
-        state=plan.folder.parent / "demo-broker", bootstrap=settings.bootstrap or None
+        state=plan.broker_state, bootstrap=settings.bootstrap or None
     )
-    if not settings.bootstrap:
+    if not settings.bootstrap and not plan.keep:
         await asyncio.to_thread(_fresh_broker, broker_settings)
     broker = await asyncio.to_thread(resolve_broker, broker_settings)
     say(broker.note)
     try:
-        await _prepare(plan, broker, say)
+        await (_resume if is_kept(plan) else _prepare)(plan, broker, say)
         supervisor = Supervisor(
             plan.folder / "log",
             {
@@ -123,6 +133,27 @@ async def running(
     finally:
         if broker.owned:
             await asyncio.to_thread(stop_broker, broker_settings.state)
+
+
+def is_kept(plan: Plan) -> bool:
+    """Whether an earlier run's alliance goes on."""
+    return plan.keep and (plan.folder / "sandbox.toml").exists()
+
+
+async def _resume(plan: Plan, broker: Broker, say: Callable[[str], None]) -> None:
+    """Go on with the alliance of an earlier run. Its connectors find the broker where it is now."""
+    members = load_alliance(plan.folder / "alliance.toml").members
+    if not any(topic.name == topics.LEDGER_ENTRIES for topic in await describe(broker.bootstrap)):
+        raise SettingsError(
+            f"{plan.folder} holds an alliance whose ledger is not at {broker.bootstrap}; "
+            "run again with --fresh to begin anew, or name its broker in ALLIANCE_BOOTSTRAP"
+        )
+    for path in (plan.folder / "connectors").glob("*/connector.toml"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(
+            re.sub(r'(?m)^bootstrap = ".*"$', f'bootstrap = "{broker.bootstrap}"', text), "utf-8"
+        )
+    say(f"going on with {len(members)} members")
 
 
 def _fresh_broker(settings: BrokerSettings) -> None:
@@ -181,7 +212,11 @@ async def _start(plan: Plan, supervisor: Supervisor, say: Callable[[str], None])
     for part in HUB_PARTS:
         await supervisor.start(part, alliance_command("run", part))
     await supervisor.start("console", alliance_command("console"))
-    folders = sorted(str(path) for path in (plan.folder / "connectors").iterdir())
+    folders = sorted(
+        str(path)
+        for path in (plan.folder / "connectors").iterdir()
+        if path.name not in plan.without
+    )
     for number in range(plan.hosts):
         await supervisor.start(
             f"connectors-{number + 1}",
