@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -22,13 +23,22 @@ from aiokafka.errors import KafkaError
 from hub.api.log_view import ReadCosignature
 from hub.flow.admission import GROUP as ADMISSION_GROUP
 from hub.flow.delivery import GROUP as DELIVERY_GROUP
+from hub.streams.plan import Names
+from hub.watch.kafka import FETCH_BYTES
+from hub.watch.view import Watched
+from hub.watch.watcher import Positions, Watcher
 from schemas import topics
+from schemas.envelope import to_millis
 
 log = structlog.get_logger()
 
 POLL_S = 2.0
 TIMEOUT_S = 8.0
+CLOSE_S = 1.0
+CLOSE_TRIES = 4
 COSIGNATURES_BACK = 500  # messages; the newest 25 checkpoints of twenty members
+BEATS_BACK = 200  # messages; the newest ten or so of twenty members
+GROUPS = (ADMISSION_GROUP, DELIVERY_GROUP, Names().app_id)
 RATE_POLLS = 6  # rates are measured over the last ten seconds or so
 
 
@@ -53,7 +63,8 @@ class Broker:
     before the first.
 
     `committed` has the groups that are known, each with what it committed; a group may have committed nothing. `cosigned`
-    has the largest size of the ledger that each witness was seen to cosign in `ledger.cosignatures`.
+    has the largest size of the ledger that each witness was seen to cosign in `ledger.cosignatures`. `watched` is what
+    was found beyond offsets.
     """
 
     bootstrap: str
@@ -63,6 +74,7 @@ class Broker:
     topics: Mapping[str, TopicOffsets] = field(default_factory=dict)
     committed: Mapping[str, Mapping[tuple[str, int], int]] = field(default_factory=dict)
     cosigned: Mapping[str, int] = field(default_factory=dict)
+    watched: Watched = field(default_factory=Watched)
 
     def end(self, topic: str) -> int | None:
         """Sum of a topic's end offsets, None while it is unknown."""
@@ -79,16 +91,24 @@ class KafkaView(Protocol):
 
 
 class KafkaPoller:
-    """The real view: polls a cluster every `POLL_S`, and reconnects after errors."""
+    """The real view: polls a cluster every `POLL_S`, and reconnects after errors.
+
+    `folder` is where the hub keeps its state, for the room on its disk; `positions` says what the read model has read.
+    """
 
     def __init__(
         self,
         bootstrap: str,
         clock: Callable[[], datetime],
         read_cosignature: ReadCosignature | None = None,
+        *,
+        folder: Path | None = None,
+        positions: Positions | None = None,
+        groups: tuple[str, ...] = GROUPS,
     ) -> None:
         self._clock, self._read_cosignature = clock, read_cosignature
         self._cosigned: dict[str, int] = {}
+        self._watcher = Watcher(groups, lambda: to_millis(clock()), folder, positions)
         self._broker = Broker(bootstrap)
         self._history: deque[tuple[datetime, dict[str, int]]] = deque(maxlen=RATE_POLLS)
 
@@ -98,23 +118,35 @@ class KafkaPoller:
     async def run(self) -> None:
         while True:
             try:
-                async with _clients(self._broker.bootstrap) as (admin, consumer):
-                    while True:
-                        async with asyncio.timeout(TIMEOUT_S):
-                            self._broker = await self._poll(admin, consumer)
-                        await asyncio.sleep(POLL_S)
+                async with _clients(self._broker.bootstrap) as clients:
+                    await self._poll_on(*clients)
             except Exception as error:  # noqa: BLE001 - outermost loop of a worker: the console outlives any surprise
-                said = str(error) or type(error).__name__
-                if self._broker.reachable or self._broker.error != said:
-                    log.warning("broker_unreachable", bootstrap=self._broker.bootstrap, error=said)
-                self._broker = replace(self._broker, reachable=False, error=said)
-                self._history.clear()
+                self._lost(error)
             await asyncio.sleep(POLL_S)
 
-    async def _poll(self, admin: Any, consumer: Any) -> Broker:
+    async def _poll_on(self, admin: Any, consumer: Any, visitor: Any) -> None:
+        """Poll until it fails. Who looks is told then, and not when the clients are closed: that takes its time."""
+        while True:
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    self._broker = await self._poll(admin, consumer, visitor)
+            except Exception as error:  # noqa: BLE001 - whatever it is, other clients may do better
+                self._lost(error)
+                return
+            await asyncio.sleep(POLL_S)
+
+    def _lost(self, error: Exception) -> None:
+        said = str(error) or type(error).__name__
+        if self._broker.reachable or self._broker.error != said:
+            log.warning("broker_unreachable", bootstrap=self._broker.bootstrap, error=said)
+        self._broker = replace(self._broker, reachable=False, error=said)
+        self._history.clear()
+
+    async def _poll(self, admin: Any, consumer: Any, visitor: Any) -> Broker:
+        described = await admin.describe_topics()
         partitions = [
             TopicPartition(topic["topic"], partition["partition"])
-            for topic in await admin.describe_topics()
+            for topic in described
             if not topic["is_internal"]
             for partition in topic["partitions"]
         ]
@@ -124,7 +156,10 @@ class KafkaPoller:
         sums: dict[str, int] = {}
         for partition, offset in end.items():
             sums[partition.topic] = sums.get(partition.topic, 0) + offset
-        await self._read_cosignatures(consumer, first, end)
+        await self._follow(consumer, first, end)
+        watched = await self._watcher.look(
+            admin, visitor, self._broker.bootstrap, described, _by_place(first), _by_place(end)
+        )
         rates = self._rates(now, sums)
         self._history.append((now, sums))
         return Broker(
@@ -147,22 +182,32 @@ class KafkaPoller:
                 if (offsets := await _committed(admin, group)) is not None
             },
             cosigned=dict(self._cosigned),
+            watched=watched,
         )
 
-    async def _read_cosignatures(
+    async def _follow(
         self, consumer: Any, first: Mapping[Any, int], end: Mapping[Any, int]
     ) -> None:
-        """Take in what has come to `ledger.cosignatures` since the last poll; at the start, its newest messages."""
-        partition = TopicPartition(topics.COSIGNATURES, 0)
-        if self._read_cosignature is None or partition not in end:
+        """Take in cosignatures and heartbeats that came since the last poll; at the start, the newest ones."""
+        cosignatures = TopicPartition(topics.COSIGNATURES, 0)
+        beats = TopicPartition(topics.HEARTBEATS, 0)
+        back = {beats: BEATS_BACK}
+        if self._read_cosignature is not None:
+            back[cosignatures] = COSIGNATURES_BACK
+        followed = {partition: count for partition, count in back.items() if partition in end}
+        live = consumer.assignment() == set(followed)
+        if not live:
+            consumer.assign(list(followed))
+            for partition, count in followed.items():
+                consumer.seek(partition, max(first[partition], end[partition] - count))
+        if not followed:
             return
-        if not consumer.assignment():
-            consumer.assign([partition])
-            consumer.seek(partition, max(first[partition], end[partition] - COSIGNATURES_BACK))
-        batch = await consumer.getmany(partition, timeout_ms=0, max_records=COSIGNATURES_BACK)
-        for message in batch.get(partition, ()):
-            for name, size in self._read_cosignature(message.value or b"").items():
-                self._cosigned[name] = max(size, self._cosigned.get(name, 0))
+        found = await consumer.getmany(*followed, timeout_ms=0, max_records=COSIGNATURES_BACK)
+        self._watcher.heard(found.get(beats, ()), now_ms=to_millis(self._clock()), live=live)
+        if self._read_cosignature is not None:
+            for message in found.get(cosignatures, ()):
+                for name, size in self._read_cosignature(message.value or b"").items():
+                    self._cosigned[name] = max(size, self._cosigned.get(name, 0))
 
     def _rates(self, now: datetime, sums: Mapping[str, int]) -> dict[str, float]:
         if not self._history:
@@ -179,17 +224,44 @@ class KafkaPoller:
 
 
 @asynccontextmanager
-async def _clients(bootstrap: str) -> AsyncIterator[tuple[Any, Any]]:
+async def _clients(bootstrap: str) -> AsyncIterator[tuple[Any, Any, Any]]:
+    """One that asks, one that follows topics, and one that looks at single messages."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    visitor = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=FETCH_BYTES,
+    )
     try:
         async with asyncio.timeout(TIMEOUT_S):
             await admin.start()
             await consumer.start()
-        yield admin, consumer
+            await visitor.start()
+        yield admin, consumer, visitor
     finally:
-        await consumer.stop()
-        await admin.close()
+        for close in (visitor.stop, consumer.stop, admin.close):
+            await _end(close)
+
+
+async def _end(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Close a client, and leave it when it does not close.
+
+    Without its broker, aiokafka 0.14's fetcher takes a cancellation for one of its own requests and goes on trying; waiting for it
+    would keep the poller from ever seeing the broker come back.
+    """
+    closing = asyncio.create_task(close())
+    for _ in range(CLOSE_TRIES):
+        await asyncio.wait({closing}, timeout=CLOSE_S)
+        if closing.done():
+            break
+        closing.cancel()
+    if closing.done() and not closing.cancelled() and (error := closing.exception()) is not None:
+        log.debug("client_not_closed", error=str(error))
+
+
+def _by_place(offsets: Mapping[Any, int]) -> dict[tuple[str, int], int]:
+    return {(p.topic, p.partition): offset for p, offset in offsets.items()}
 
 
 async def _committed(admin: Any, group: str) -> dict[tuple[str, int], int] | None:

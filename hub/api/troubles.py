@@ -6,13 +6,16 @@ Each trouble names the thing, what was found, and the next step, in both languag
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from hub.api.log_view import LogView
 from hub.api.overview import QUORUM_AFTER_S, STALLED_AFTER_S, Overview, Stage
 from hub.api.sentences import Text, name_of
+from hub.api.trouble import SEVERITIES, Trouble, duration, same
+from hub.api.troubles_watched import watched_troubles
 from schemas.members import Member
+
+__all__ = ["Trouble", "duration", "region", "stage_name", "troubles"]
 
 LETTER_FRESH = timedelta(hours=24)
 
@@ -61,19 +64,6 @@ _CONNECTOR = {
     ),
 }  # fmt: skip
 ONE_BY_ONE = 3  # more connectors than these in one state become one trouble
-SEVERITIES = ("error", "warning", "info")
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something wrong. `code` and `about` identify it, `detail` is what was found, word for word."""
-
-    code: str
-    severity: str
-    about: str
-    title: Text
-    detail: Text
-    next_step: Text
 
 
 def stage_name(name: str) -> Text:
@@ -92,6 +82,7 @@ def troubles(overview: Overview) -> list[Trouble]:
         *_dead_letters(overview),
         *_parked(overview),
         *_absent(overview),
+        *watched_troubles(overview),
     ]
     return sorted(found, key=lambda trouble: SEVERITIES.index(trouble.severity))
 
@@ -104,7 +95,7 @@ def _broker(overview: Overview) -> Iterator[Trouble]:
             "error",
             broker.bootstrap,
             Text(f"Broker unreachable at {broker.bootstrap}", f"无法连接消息服务器 {broker.bootstrap}"),
-            _same(broker.error),
+            same(broker.error),
             Text(
                 "See `alliance broker status`; events wait at the campuses and nothing is lost",
                 "请查看 `alliance broker status`；事件会留在各校等待，不会丢失",
@@ -119,7 +110,7 @@ def _store(overview: Overview) -> Iterator[Trouble]:
             "error",
             "store",
             Text("Read model unavailable", "读模型不可用"),
-            _same(overview.facts.error),
+            same(overview.facts.error),
             Text(
                 "Start `alliance run projector`; it rebuilds from the ledger",
                 "请启动 `alliance run projector`，它会从账本重建",
@@ -175,7 +166,7 @@ def _unreadable(log: LogView) -> Trouble:
             "error",
             "policy",
             Text("No quorum can be counted", "无法判断联署是否达到法定人数"),
-            _same(log.policy_error),
+            same(log.policy_error),
             Text(
                 "Correct the alliance configuration, then start the console again",
                 "请更正联盟配置，然后重新启动控制台",
@@ -186,7 +177,7 @@ def _unreadable(log: LogView) -> Trouble:
         "error",
         "log",
         Text("The log's checkpoints cannot be read", "无法读取日志检查点"),
-        _same(log.error),
+        same(log.error),
         Text(
             "Compare ALLIANCE_TLOG with the signer's; if the file is damaged, take it away and start `alliance run signer` "
             "and `alliance run receipts` again",
@@ -226,7 +217,7 @@ def _no_quorum(overview: Overview, log: LogView) -> Trouble:
 
 def region(name: str) -> Text:
     """A region's names; the name itself of one that is not listed."""
-    return _REGIONS.get(name, _same(name))
+    return _REGIONS.get(name, same(name))
 
 
 def _connectors(overview: Overview) -> Iterator[Trouble]:
@@ -250,7 +241,7 @@ def _connectors(overview: Overview) -> Iterator[Trouble]:
                 severity,
                 member.code,
                 Text(f"{member.name_en}: {title.en.lower()}{since.en}", f"{member.name_zh}：{title.zh}{since.zh}"),
-                _same(connector.heartbeat.reason),
+                same(connector.heartbeat.reason),
                 next_step,
             )  # fmt: skip
 
@@ -330,18 +321,3 @@ def _absent(overview: Overview) -> Iterator[Trouble]:
             absent,
             len(overview.members),
         )
-
-
-def duration(seconds: float) -> Text:
-    """A duration as people say it, one unit."""
-    if seconds < 120:
-        return Text(f"{seconds:.0f} s", f"{seconds:.0f} 秒")
-    if seconds < 7200:
-        return Text(f"{seconds / 60:.0f} min", f"{seconds / 60:.0f} 分钟")
-    if seconds < 172_800:
-        return Text(f"{seconds / 3600:.0f} h", f"{seconds / 3600:.0f} 小时")
-    return Text(f"{seconds / 86_400:.0f} d", f"{seconds / 86_400:.0f} 天")
-
-
-def _same(words: str) -> Text:
-    return Text(words, words)

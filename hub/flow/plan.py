@@ -26,6 +26,8 @@ PRIVATE = {
 }
 # The order is Kafka's, so the time is: the ledger's clock follows the broker's append time.
 LEDGER = {**FOREVER, "message.timestamp.type": "LogAppendTime"}
+# A heartbeat says what its member's clock shows; the broker's own time beside it tells how far that is off.
+HEARTBEATS = {**A_WEEK, "message.timestamp.type": "LogAppendTime"}
 ENTRIES = {
     **FOREVER,
     "max.message.bytes": "8388608",
@@ -41,7 +43,7 @@ def topic_plan(members: Iterable[str], extra: Iterable[TopicSpec] = ()) -> list[
         TopicSpec(topics.LEDGER_IN, 1, LEDGER),
         TopicSpec(topics.LEDGER_ENTRIES, 1, ENTRIES),
         TopicSpec(topics.DEAD_LETTERS, 1, A_YEAR),
-        TopicSpec(topics.HEARTBEATS, 1, A_WEEK),
+        TopicSpec(topics.HEARTBEATS, 1, HEARTBEATS),
         TopicSpec(topics.COMMANDS, 1, A_WEEK),
         TopicSpec(topics.COMMAND_ANSWERS, 1, A_YEAR),
         TopicSpec(topics.MEMBER_ACTIVITY, 1, COMPACTED),

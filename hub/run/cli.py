@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,18 @@ from schemas.members import Alliance, load_alliance
 
 app = typer.Typer(help="Run a part of the hub as a process.", no_args_is_help=True)
 log = structlog.get_logger("run")
+_asked = {"metrics": ""}  # what the command line said, for the part it starts
+
+
+@app.callback()
+def options(
+    metrics: str = typer.Option(
+        "", help="host:port for /metrics, /livez and /readyz; else ALLIANCE_METRICS_PORT_BASE."
+    ),
+) -> None:
+    """Run a part of the hub as a process."""
+    _asked["metrics"] = metrics
+
 
 Part = Callable[[Settings, str, Alliance, asyncio.Event], Awaitable[None]]
 
@@ -112,6 +125,14 @@ async def _receipts(
     await run_receipts(bus, policy, alliance.origin, files, frozenset(alliance.members), stop)
 
 
+async def _alerts(
+    settings: Settings, bootstrap: str, alliance: Alliance, stop: asyncio.Event
+) -> None:
+    from hub.run.alerts_cli import run_alerts
+
+    await run_alerts(settings, bootstrap, alliance, stop)
+
+
 PARTS: dict[str, Part] = {
     "admission": _admission,
     "sequencer": _sequencer,
@@ -122,15 +143,21 @@ PARTS: dict[str, Part] = {
     "streams": _streams,
     "signer": _signer,
     "receipts": _receipts,
+    "alerts": _alerts,
 }
 
 
-async def _until_stopped(part: Part, settings: Settings, alliance: Alliance) -> None:
+async def _until_stopped(name: str, settings: Settings, alliance: Alliance) -> None:
+    from hub.watch.exposition import Counted, address_of, exposed
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await part(settings, require_bootstrap(settings), alliance, stop)
+    address = address_of(name, list(PARTS), os.environ, _asked["metrics"])
+    counted = Counted(name, settings.instance, time.time)
+    async with exposed(counted, address):
+        await PARTS[name](settings, require_bootstrap(settings), alliance, stop)
 
 
 def run_part(name: str) -> None:
@@ -141,11 +168,11 @@ def run_part(name: str) -> None:
     gc.freeze()  # what start-up made stays; the ledger's state only grows, so look at it seldom
     gc.set_threshold(50_000, 20, 100)
     if name == "streams":  # Faust brings its own loop handling
-        asyncio.run(_until_stopped(PARTS[name], settings, alliance))
+        asyncio.run(_until_stopped(name, settings, alliance))
         return
     import uvloop
 
-    uvloop.run(_until_stopped(PARTS[name], settings, alliance))
+    uvloop.run(_until_stopped(name, settings, alliance))
 
 
 @app.command()
@@ -200,3 +227,9 @@ def receipts() -> None:
 def streams() -> None:
     """Run the stream processors (member activity, topic rates, open cases)."""
     run_part("streams")
+
+
+@app.command()
+def alerts() -> None:
+    """Work out alerts from what is wrong, and tell people (see `alliance alerts`)."""
+    run_part("alerts")

@@ -270,7 +270,7 @@ def test_services_wait_for_what_they_need(service):
     wanted = {"kafka": "service_healthy"}
     if service.name != "setup":
         wanted["setup"] = "service_completed_successfully"
-    if service.name in ("projector", "console"):
+    if service.name in ("projector", "console", "alerts"):
         wanted["postgres"] = "service_healthy"
     assert service.needs == wanted
 
