@@ -28,6 +28,7 @@ demo: $(READY) ## One term of the alliance on this machine; ARGS="--exit --json"
 test: $(READY) ## All tests, those against the real broker included
 	@.ci/browser.sh
 	@.ci/hledger.sh
+	@.ci/sshd.sh
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(READY) ## Format, lint, types, import arrows, generated files

@@ -1,5 +1,5 @@
 """`python -m connectors`: the same as `alliance connector`."""
 
-from connectors.sdk.cli import app
+from connectors.sdk.cli.main import app
 
 app()

@@ -1,7 +1,7 @@
 """Formats of what only a student's two universities may read: pseudonym, private part, commitment and wrapped key.
 
 Pure: keys, salts, nonces and ephemeral keys come in as arguments. Who keeps them is another matter
-(`connectors.sdk.private_store`). Four formats, all under the name `pc-v1`:
+(`connectors.sdk.private.store`). Four formats, all under the name `pc-v1`:
 
 - pseudonym: HMAC-SHA256 under the home university's secret over local id, host, purpose and the student's salt. Another
   host or purpose gives another pseudonym; without the salt nobody can make it again, not even with the secret.

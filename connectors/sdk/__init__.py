@@ -1,10 +1,7 @@
-"""What every connector shares. Read in this order.
+"""The connector SDK: everything around a campus's system except the system itself.
 
-`contract`   Source and Sink, outcomes, errors    `state`      cursor, outbox, inbox position, parked: SQLite
-`config`     connector.toml, refusals with fixes  `outgoing`   a campus's records to signed events
-`mapping`    field maps, theirs to ours, pure     `incoming`   the inbox's messages: new, genuine, of interest
-`discovery`  the kinds, found by folder           `runtime`    the loops around sources and sinks
-`kafka`      the one place that knows aiokafka    `host`       many connectors in one process
-`http`       the one place that knows httpx       `cli`        `alliance connector`
-`clock`      time, as an argument                 `testing`    fake hub, fake clock, conformance pieces
+Whoever writes a kind needs `contract` (what a source and a sink are), and may use `http`, `database`, `xml`, `webhooks`,
+`changes` and `memory`; `testing` examines it. The rest is the connector's own: `config` and `mapping` read a campus's
+folder, `runtime` is the connector at work, `state` what it must not forget, `trust` whom it believes, `private` what only
+home and host may read, `cli` the commands.
 """

@@ -1,6 +1,6 @@
 """A campus's folder: `connector.toml`, read strictly.
 
-Owns the meaning of each key. Every refusal names file, key and fix, and all refusals are told at once. A value may be
+Owns the meaning of each key. Every refusal names file, line, key and fix, and all refusals are told at once. A value may be
 `{ env = "NAME" }` (with `default = ...` if it may be unset) or `{ file = "path" }` (its text, for secrets).
 """
 
@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from connectors.sdk.contract import ConfigError, Options, SinkKind, SourceKind
 from connectors.sdk.discovery import Kind, kinds
-from connectors.sdk.expressions import compile_path
-from connectors.sdk.mapping import EventMapping, load_mapping
-from connectors.sdk.private import PrivateSettings, PrivateTable, load_private
-from connectors.sdk.trust import Trust, TrustTable, load_trust, path_of_file
+from connectors.sdk.mapping.event import EventMapping, load_mapping
+from connectors.sdk.mapping.expressions import compile_path
+from connectors.sdk.mapping.toml_lines import Lines, TomlFault, read_toml
+from connectors.sdk.private.vault import PrivateSettings, PrivateTable, load_private
+from connectors.sdk.runtime.silence import Expect
+from connectors.sdk.trust.settings import Trust, TrustTable, load_trust, path_of_file
 from schemas.members import Alliance, AllianceFileError, load_alliance
 from schemas.signing import Signer, load_signer
 
@@ -54,12 +56,32 @@ class KafkaTable(_Table):
     ca_file: str | None = None
 
 
+# What a command may ask for. The first four change nothing that is stored; the others a campus allows by name.
+Verb: TypeAlias = Literal[
+    "pause", "resume", "stop", "restart", "cursor", "backfill", "redrive", "drop"
+]
+
+
+def _address(value: Any) -> Any:
+    """`host:port` as both; an IPv6 host in brackets."""
+    if not isinstance(value, str):
+        return value
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"found {value!r}; write host:port, such as 127.0.0.1:8089")
+    return host.strip("[]"), int(port)
+
+
 class RuntimeTable(_Table):
     """`[runtime]`: times in seconds."""
 
     state: str = "state.db"
     heartbeat_s: float = Field(default=2, gt=0)
     resend_after_s: float = Field(default=20, gt=0)
+    parked_keys_limit: int = Field(default=50, ge=1)
+    parked_window_s: float = Field(default=600, gt=0)
+    remote: tuple[Verb, ...] = ("pause", "resume", "stop", "restart")
+    http: Annotated[tuple[str, int] | None, BeforeValidator(_address)] = None
 
 
 class Changes(_Table):
@@ -82,6 +104,7 @@ class SourceTable(_Table):
     mapping: str | None = None
     mappings: dict[str, str] = {}
     changes: Changes | None = None
+    expect: Expect | None = None
 
 
 class SinkTable(_Table):
@@ -92,6 +115,7 @@ class SinkTable(_Table):
     events: tuple[str, ...] = ("*",)
     outcomes: bool = True
     flags: bool = True
+    park_after_s: float = Field(default=900, gt=0)
 
 
 class _File(_Table):
@@ -154,20 +178,29 @@ def load_config(folder: Path, environ: Mapping[str, str] | None = None) -> Confi
     """Read a campus's folder. Raises `ConfigError` with one line for each fault found."""
     path = folder / FILE
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw, lines = read_toml(path)
     except OSError as error:
         raise ConfigError(
-            f"{path}: {error.strerror}; name a folder that holds {FILE}, or copy connectors/reference/sample"
+            f"{path}: {error.strerror}; name a folder that holds {FILE}, or make one: alliance connector init {folder}"
         ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}; correct that line") from error
+    except TomlFault as error:
+        at = str(path) if error.line is None else f"{path}:{error.line}"
+        raise ConfigError(f"{at}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     faults: list[str] = []
     raw = _resolved(raw, (), path, os.environ if environ is None else environ, faults)
-    if faults:
-        raise ConfigError("\n".join(faults))
-    whole = _validated(_File, raw, path, (), faults)
+    config = _checked(path, folder, raw, faults)
+    if faults or config is None:
+        raise ConfigError("\n".join(_located(line, path, lines) for line in faults))
+    return config
+
+
+def _checked(path: Path, folder: Path, raw: Mapping[str, Any], faults: list[str]) -> Config | None:
+    """The values as a configuration. None, or faults beside it, when something is wrong."""
+    whole: _File | None = _validated(_File, raw, path, (), faults)
     if whole is None:
-        raise ConfigError("\n".join(faults))
+        return None
     if not whole.source and not whole.sink:
         faults.append(f"{path}: has neither [source.<name>] nor [sink.<name>]; add one")
     alliance, signer = _identity(path, folder, whole.member, faults)
@@ -175,18 +208,14 @@ def load_config(folder: Path, environ: Mapping[str, str] | None = None) -> Confi
         _source(path, folder, name, raw, whole, faults) for name, raw in whole.source.items()
     ]
     sinks = [_sink(path, name, raw, faults) for name, raw in whole.sink.items()]
-    trust = (
-        load_trust(str(path), folder, whole.member.key, whole.trust, alliance, faults)
-        if alliance
-        else Trust()
-    )
+    if alliance is None or signer is None:
+        return None
+    trust = load_trust(str(path), folder, whole.member.key, whole.trust, alliance, faults)
     private = (
         load_private(str(path), folder, whole.private, whole.member.code, alliance, faults)
-        if whole.private and alliance
+        if whole.private
         else None
     )
-    if faults or alliance is None or signer is None:
-        raise ConfigError("\n".join(faults))
     return Config(
         folder,
         whole.member,
@@ -199,6 +228,14 @@ def load_config(folder: Path, environ: Mapping[str, str] | None = None) -> Confi
         trust,
         private,
     )
+
+
+def _located(fault: str, path: Path, lines: Lines) -> str:
+    """A fault of this file with the line of its key, or of the table where the key is missing."""
+    found = re.match(rf"{re.escape(str(path))}: ([\w.-]+): ", fault)
+    if found is None:
+        return fault
+    return f"{lines.at(found[1].split('.'))}: {fault[len(str(path)) + 2 :]}"
 
 
 def _resolved(
@@ -241,6 +278,8 @@ def _validated(
         return model.model_validate(raw)
     except ValidationError as error:
         for fault in error.errors():
+            if faults and fault["input"] is None and fault["type"] != "missing":
+                continue  # TOML has no null: a variable that is not set, of which was told
             where = ".".join((*at, *(str(part) for part in fault["loc"])))
             faults.append(f"{path}: {where}: {_said(fault, [*_names(model), *known])}")
         return None
@@ -304,7 +343,7 @@ def _identity(
 
 
 def noted(key: Path) -> Path:
-    """The note beside a private key that an event brought into the ledger, see `connectors.sdk.key_cli`."""
+    """The note beside a private key that an event brought into the ledger, see `connectors.sdk.cli.key`."""
     return key.with_name(f"{key.name}.added")
 
 
@@ -314,8 +353,10 @@ def _kind(
     where = ".".join((*at, "kind"))
     kind = kinds().get(str(raw.get("kind")))
     if kind is None:
+        near = difflib.get_close_matches(str(raw.get("kind")), kinds(), n=1)
+        advice = f"did you mean {near[0]}? " if near else ""
         faults.append(
-            f"{path}: {where}: found {raw.get('kind')!r}; write one of {', '.join(sorted(kinds()))}"
+            f"{path}: {where}: found {raw.get('kind')!r}; {advice}write one of {', '.join(sorted(kinds()))}"
         )
     return kind
 

@@ -18,6 +18,8 @@ from connectors.sdk.clock import Clock
 from schemas.codec import to_json
 from schemas.records import CaseFlagged, Envelope, Outcome, Record
 
+_PLACE_LENGTH = 120
+
 
 class ConnectorError(Exception):
     """Something the runtime knows how to answer. The message says thing, found, wanted and next step."""
@@ -38,12 +40,14 @@ class RetryLater(Transient):
 class Permanent(ConnectorError):
     """This one record can never pass as it is: it is parked, the rest flows.
 
-    `brief` leaves the campus in heartbeats, so it names fields and files but no values.
+    `brief` leaves the campus in heartbeats, so it names fields and files but no values. `code` groups records that were
+    parked for one cause (`MAP_MISSING`); it holds no values either.
     """
 
-    def __init__(self, message: str, brief: str = "") -> None:
+    def __init__(self, message: str, brief: str = "", *, code: str = "") -> None:
         super().__init__(message)
         self.brief = brief or type(self).__name__
+        self.code = code
 
 
 class ConfigError(ConnectorError):
@@ -70,12 +74,15 @@ class Item:
     Changes of one `key` stay in their order: while one is parked, later ones wait behind it. Without a key a change
     stands alone. A kind that finds changes by comparing contents says in `seen` what is to be remembered once this one
     is stored; of such a record only the newest contents count, so a newer change takes the place of one that is parked.
+
+    What cannot be read at all comes with its `fault`, and is parked with that instead of being mapped.
     """
 
     data: Any
     origin: str
     key: str | None = None
     seen: Seen | None = None
+    fault: Permanent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +90,20 @@ class Page:
     """The unit of commit: changes in the campus's order, and the cursor that is safe once they are stored.
 
     `more` asks for the next page at once; otherwise the source is asked again after `every_s`. `watermark` is the time
-    up to which the campus's changes are in, where the source can tell: it shows how far behind we are.
+    up to which the campus's changes are in, where the source can tell: it shows how far behind we are. Of a cursor that
+    ends with notes of the kind's own, ` {...}`, people and heartbeats are shown what stands before them (`place`).
     """
 
     items: Sequence[Item]
     cursor: str
     more: bool
     watermark: datetime | None = None
+
+
+def place(cursor: str) -> str:
+    """A cursor as it is shown and may leave the campus: without the kind's own notes, at most 120 characters."""
+    head = cursor.partition(" {")[0]
+    return head if len(head) <= _PLACE_LENGTH else f"{head[:_PLACE_LENGTH]}…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from types import ModuleType
 from typing import Any
 
 import connectors
-from connectors.sdk.contract import SinkKind, SourceKind
+from connectors.sdk.contract import ConfigError, SinkKind, SourceKind
 
 ENTRY_POINTS = "alliance.connectors"
+_added: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,34 @@ def _kind(name: str, module: ModuleType) -> Kind:
     )
 
 
+def add(name: str, module: str) -> None:
+    """Make a kind known that is not installed, as tests of its package do. `module` exports `SOURCE`, `SINK` or both."""
+    _added[name] = module
+    kinds.cache_clear()
+
+
 @cache
 def kinds() -> dict[str, Kind]:
-    """Every kind of this installation by name; ours win over private ones of the same name."""
-    found = {
-        entry.name: _kind(entry.name, entry.load()) for entry in entry_points(group=ENTRY_POINTS)
-    }
+    """Every kind of this installation by name; ours win over private ones of the same name.
+
+    Raises `ConfigError` for a private one that cannot be loaded.
+    """
+    found = {}
+    private = {entry.name: entry.value for entry in entry_points(group=ENTRY_POINTS)}
+    for name, value in (private | _added).items():
+        found[name] = _kind(name, _loaded(name, value))
     for module in pkgutil.iter_modules(connectors.__path__):
         name = f"connectors.{module.name}.kind"
         if module.ispkg and find_spec(name) is not None:
             found[module.name] = _kind(module.name, importlib.import_module(name))
     return found
+
+
+def _loaded(name: str, module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # whatever a package raises while it is loaded
+        raise ConfigError(
+            f"the kind {name} cannot be loaded from {module} ({type(error).__name__}: {error}); "
+            "correct its package, or uninstall it"
+        ) from error

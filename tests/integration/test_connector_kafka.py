@@ -18,7 +18,7 @@ import aiokafka
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from connectors.sdk.state import State, Taken
+from connectors.sdk.state.file import State, Taken
 from connectors.sdk.testing import (
     OFFERING_MAPPING,
     Case,
@@ -184,7 +184,7 @@ class World:
             self.folders.append(folder / code)
 
     async def start(self) -> asyncio.subprocess.Process:
-        call = "from connectors.sdk.cli import app; app()"
+        call = "from connectors.sdk.cli.main import app; app()"
         return await asyncio.create_subprocess_exec(
             sys.executable, "-c", call, "run", "--quiet", *map(str, self.folders)
         )  # fmt: skip

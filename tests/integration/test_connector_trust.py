@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sdk.state import State
+from connectors.sdk.state.file import State
 from connectors.sdk.testing import OFFERING_MAPPING, Case, write_folder
 from hub.run.supervisor import Supervisor
 from hub.run.topics_cli import apply_all
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.kafka
 
 CODES = ("20001", "20002", "20003")
 PARTS = ("admission", "sequencer", "delivery", "signer", "receipts")
-CONNECTOR = (sys.executable, "-c", "from connectors.sdk.cli import app; app()")
+CONNECTOR = (sys.executable, "-c", "from connectors.sdk.cli.main import app; app()")
 
 
 @pytest.fixture

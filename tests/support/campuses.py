@@ -20,7 +20,7 @@ from connectors.sandbox.campus import Campus
 from connectors.sandbox.folders import Place, seed_campus, write_connector
 from connectors.sandbox.offices.directory import PHASES
 from connectors.sandbox.term import unsettled
-from connectors.sdk.mapping import EventMapping, load_mapping
+from connectors.sdk.mapping.event import EventMapping, load_mapping
 from hub.events import rules
 from hub.ledger.apply import apply
 from hub.ledger.state import Input, State

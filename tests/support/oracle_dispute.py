@@ -81,7 +81,9 @@ def _gone_on(books: Books, event: Any) -> Done:
         "decide": set(case["arbiters"]),
     }
     need(event.party in by[event.step], "NOT_WRITER")
-    need(case["state"] in OPEN, "ILLEGAL_TRANSITION")  # of one that is over nothing else is looked at
+    need(
+        case["state"] in OPEN, "ILLEGAL_TRANSITION"
+    )  # of one that is over nothing else is looked at
     if event.step == "agree" and case["proposer"] is not None:
         need(event.resolution == case["resolution"], "CONTENT_INVALID")
     need(case["state"] in FROM[event.step], "ILLEGAL_TRANSITION")

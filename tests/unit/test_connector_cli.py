@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.reference.conformance import both_ways
-from connectors.sdk.cli import app
+from connectors.sdk.cli.main import app
 from connectors.sdk.config import load_config
-from connectors.sdk.host import FolderLock, folders, is_running
+from connectors.sdk.runtime.host import FolderLock, folders, is_running
 from connectors.sdk.testing import Rig, write_alliance, write_folder
 
 

@@ -41,7 +41,7 @@ def test_kinds_are_found_by_folder():
     [
         ('path = "/changes"', 'pathh = "/changes"', "source.campus.pathh: no such key; did you mean path?"),
         ('path = "/changes"', "", "source.campus.path: missing; add it"),
-        ('kind = "http_poll"', 'kind = "http_pull"', "write one of http_poll, http_push"),
+        ('kind = "http_poll"', 'kind = "http_pull"', "did you mean http_poll? write one of"),
         ('kind = "http_poll"', 'kind = "http_push"', "write [sink.campus]"),
         ('cursor = "number"', "", 'write either cursor = "..."'),
         ('cursor = "number"', 'cursor = "a["', "is no JMESPath"),
@@ -61,6 +61,32 @@ def test_a_fault_is_named_with_file_key_and_fix(folder, old, new, said):
     message = refusal(folder)
     assert said in message
     assert str(folder) in message
+
+
+def test_a_fault_names_its_line(folder):
+    """An editor opens `connector.toml:12` where the fault is; a missing key is looked for at its table."""
+    text = (folder / FILE).read_text("utf-8").splitlines()
+    edit(folder, 'path = "/changes"', 'pathh = "/changes"')
+    message = refusal(folder)
+    path, table = text.index('path = "/changes"') + 1, text.index("[source.campus]") + 1
+    assert f"{folder / FILE}:{path}: source.campus.pathh: no such key" in message
+    assert f"{folder / FILE}:{table}: source.campus.path: missing" in message
+
+
+def test_an_unset_variable_hides_no_other_fault(folder):
+    """And is one fault, not one for the value and one for what the value is not."""
+    edit(folder, 'base_url = "http://campus.example"', 'base_url = { env = "SIS" }')
+    edit(
+        folder,
+        'path = "/changes"',
+        'path = "/changes"\npathh = "x"\nauth = { type = "bearer", token = { env = "SIS" } }',
+    )
+    said = [
+        line for line in refusal(folder).splitlines() if "auth.token: the variable SIS" not in line
+    ]
+    assert len(said) == 2
+    assert "the variable SIS is not set" in said[0]
+    assert "pathh: no such key" in said[1]
 
 
 def test_all_faults_come_at_once(folder):

@@ -15,13 +15,13 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from connectors.reference.conformance import both_ways
-from connectors.sdk.cli import app
+from connectors.sdk.cli.key import standing
+from connectors.sdk.cli.main import app
 from connectors.sdk.contract import Seen
-from connectors.sdk.key_cli import standing
-from connectors.sdk.outgoing import event_of
-from connectors.sdk.state import Own, State
+from connectors.sdk.runtime.outgoing import event_of
+from connectors.sdk.state.file import Own, State
 from connectors.sdk.testing import START, THEM, US, FakeHub, Fuse, Rig, their_request
-from connectors.sdk.testing_log import FakeLog
+from connectors.sdk.testing.log import FakeLog
 from schemas.records import MemberKeyChanged, Record
 
 T = TypeVar("T")

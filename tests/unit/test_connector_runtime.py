@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from connectors.http_poll.conformance import changes
 from connectors.reference.conformance import both_ways
 from connectors.sdk.contract import Item
-from connectors.sdk.expressions import compile_path
-from connectors.sdk.outgoing import Mapper
-from connectors.sdk.state import Mapped, Outgoing, State
+from connectors.sdk.mapping.expressions import compile_path
+from connectors.sdk.runtime.outgoing import Mapper
+from connectors.sdk.state.file import Mapped, Outgoing, State
 from connectors.sdk.testing import (
     START,
     THEM,

@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.reference.conformance import both_ways
-from connectors.sdk.cli import app
+from connectors.sdk.cli.main import app
 from connectors.sdk.config import load_config
 from connectors.sdk.contract import ConfigError
-from connectors.sdk.state import Mapped, Outgoing, State
+from connectors.sdk.state.file import Mapped, Outgoing, State
 from connectors.sdk.testing import (
     START,
     THEM,
@@ -23,7 +23,7 @@ from connectors.sdk.testing import (
     their_request,
     write_alliance,
 )
-from connectors.sdk.testing_log import FakeLog, other_history
+from connectors.sdk.testing.log import FakeLog, other_history
 from schemas.codec import decode, encode, from_json
 from schemas.envelope import to_millis
 from schemas.records import Receipts
@@ -128,7 +128,7 @@ def test_an_event_that_waits_for_its_receipt_alone_is_not_published_again(rig):
 
 def test_what_is_overdue_is_named(rig, monkeypatch):
     """A hub that answers and never proves, or promises and never enters, is found by each member on its own."""
-    monkeypatch.setattr("connectors.sdk.cli.SystemClock", lambda: rig.clock)
+    monkeypatch.setattr("connectors.sdk.cli.status.SystemClock", lambda: rig.clock)
 
     async def story():
         event = await one_event(rig)
@@ -625,7 +625,7 @@ def test_a_batch_that_the_campus_did_not_take_is_verified_as_before(rig):
 
 
 def InboxReaderOf(rig: Rig):  # noqa: N802, stands for the class
-    from connectors.sdk.incoming import InboxReader
+    from connectors.sdk.runtime.incoming import InboxReader
 
     return InboxReader(US, rig.config.alliance, rig.config.trust, rig.state())
 

@@ -11,12 +11,12 @@ import pytest
 
 from connectors.reference.conformance import both_ways
 from connectors.sdk.contract import ConfigError
-from connectors.sdk.proofs import WITNESSED_LIMIT, Known
-from connectors.sdk.state import State
+from connectors.sdk.state.file import State
 from connectors.sdk.testing import START, THEM, US, FakeHub, Fuse, Rig, case_flag
-from connectors.sdk.testing_log import FakeLog, other_history
-from connectors.sdk.witness import COSIGNED_AT_ONCE, Cosigner, Refusal, Witness
-from connectors.sdk.witness_http import serve_witness, witness_app
+from connectors.sdk.testing.log import FakeLog, other_history
+from connectors.sdk.trust.proofs import WITNESSED_LIMIT, Known
+from connectors.sdk.trust.witness import COSIGNED_AT_ONCE, Cosigner, Refusal, Witness
+from connectors.sdk.trust.witness_http import serve_witness, witness_app
 from hub.verify.proofs import Evidence as Shown
 from hub.verify.proofs import check_evidence
 from schemas import topics

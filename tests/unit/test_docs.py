@@ -121,7 +121,7 @@ def test_variables_are_read_somewhere(path):
     """A setting that nothing reads does nothing."""
     code = "".join(
         source.read_text("utf-8")
-        for folder in ("hub", "connectors")
+        for folder in ("hub", "connectors", "tests")
         for kind in ("*.py", "*.toml")
         for source in (ROOT / folder).rglob(kind)
     )

@@ -12,9 +12,9 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from connectors.reference.conformance import both_ways
-from connectors.sdk.cli import app
+from connectors.sdk.cli.main import app
 from connectors.sdk.config import load_config, noted
-from connectors.sdk.state import State
+from connectors.sdk.state.file import State
 from connectors.sdk.testing import write_alliance, write_folder
 from hub.domain.keys import REVOKED, VALID, MemberKey
 from schemas.codec import decode

@@ -15,14 +15,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from typer.testing import CliRunner
 
-from connectors.sdk.cli import app as connector
+from connectors.sdk.cli.erase import app
+from connectors.sdk.cli.main import app as connector
 from connectors.sdk.config import load_config
 from connectors.sdk.contract import ConfigError, Delivery, Item, Permanent
-from connectors.sdk.erase_cli import app
-from connectors.sdk.outgoing import Mapper
-from connectors.sdk.private import Vault, erased, open_vault
-from connectors.sdk.private_store import Erasure, PrivateStore
-from connectors.sdk.state import Mapped, Parked, State, mentions
+from connectors.sdk.mapping.file import PolicyTable
+from connectors.sdk.private.store import Erasure, PrivateStore
+from connectors.sdk.private.vault import Vault, erased, open_vault
+from connectors.sdk.runtime.outgoing import Mapper
+from connectors.sdk.state.file import Mapped, State
+from connectors.sdk.state.parking import Parked, mentions
 from connectors.sdk.testing import START, THEM, US, Case, Fuse, Killed, Rig, their_request
 from schemas import topics
 from schemas.codec import decode, encode, from_json, to_json
@@ -224,7 +226,7 @@ def test_an_award_comes_back_under_the_key_that_home_shared(world: World) -> Non
     (payload,) = world.them.store.unsent(9)
 
     async def story() -> None:
-        from connectors.sdk.kafka import Message
+        from connectors.sdk.runtime.kafka import Message
 
         key = topics.payload_key(payload.student_id, payload.event_id).encode()
         await world.rig.hub.publish(topics.PRIVATE, [Message(key, payload.value, [])])
@@ -337,7 +339,7 @@ def test_an_erasure_is_finished_after_a_crash_at_any_step(world: World, step: st
         vault.store.erase(record.student_id, "22222222-0000-4000-8000-000000000001", 1_000, 2_000)
     if step == "queued":
         state = State(world.rig.config.state_path)
-        from connectors.sdk.erase_cli import complete
+        from connectors.sdk.cli.erase import complete
 
         complete(vault, world.rig.config, state, world.rig.clock.now())
         vault.store._db.execute("UPDATE erasures SET queued_at = NULL")  # the note was not made
@@ -557,6 +559,7 @@ class _Fixed:
     """A mapping that reads an erasure, unless the record is spoilt."""
 
     private: dict[str, Any] = {}  # noqa: RUF012, nobody changes it
+    policy = PolicyTable()
 
     def __init__(self, record: StudentErased) -> None:
         self._record = record

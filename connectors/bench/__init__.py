@@ -1,0 +1,1 @@
+"""Figures of connectors, one process, no broker: `python -m connectors.bench`."""

@@ -1,0 +1,5 @@
+"""`python -m connectors.bench`."""
+
+from connectors.bench.cli import app
+
+app()

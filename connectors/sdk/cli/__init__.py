@@ -1,0 +1,1 @@
+"""`alliance connector` and `alliance erase`: one module for each group of commands."""

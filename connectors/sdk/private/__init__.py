@@ -1,0 +1,1 @@
+"""Private parts of events: keys of students, what is sealed and opened with them."""

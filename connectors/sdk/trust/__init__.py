@@ -1,0 +1,1 @@
+"""Whom a connector believes: the policy, promises and receipts, and the witness that it is itself."""

@@ -1,0 +1,1 @@
+"""XML documents of the standards, read without entities and without network; what their kinds share."""
