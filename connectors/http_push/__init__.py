@@ -1,1 +1,1 @@
-"""Sink: a JSON API that takes batches of events, outcomes and flags and answers for each."""
+"""Sink: a JSON API that takes events, outcomes and flags, in batches or one by one."""

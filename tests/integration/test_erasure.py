@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from connectors.sdk.clock import SystemClock
 from connectors.sdk.config import KafkaTable
-from connectors.sdk.kafka import Inbox, Incoming, KafkaBus, Message
+from connectors.sdk.runtime.kafka import Inbox, Incoming, KafkaBus, Message
 
 pytestmark = pytest.mark.kafka
 _TOPIC = "private.payloads.erasure"

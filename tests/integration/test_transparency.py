@@ -30,11 +30,11 @@ from schemas.tlog.policy import Policy
 from schemas.tlog.proof import verify_checkpoint
 from schemas.tlog.tiles import TileReader
 from schemas.tlog.witness import AddCheckpoint
-from tests.integration.test_store_postgres import _bin_folder, server
 from tests.support.broker import private_broker
 from tests.support.flow import ALLIANCE, SIGNERS, Sent, sent
 from tests.support.flow_kafka import PARTS, Hub, publish, read
 from tests.support.ledger import MEMBERS, Ledger
+from tests.support.postgres import postgres
 
 KEY = Signer(ALLIANCE.origin, b"log key of a test, 32 bytes long")
 SICHUAN = (*MEMBERS, *(f"2{n:04}" for n in range(8)))
@@ -49,10 +49,7 @@ ELEVENTH = CHONGQING[4]
 
 def test_the_record_is_compared_and_set_on_postgresql_too() -> None:
     """Of many signers at one moment exactly one gets through; the others are told so."""
-    bin_folder = _bin_folder()
-    if bin_folder is None:
-        pytest.skip("no initdb and pg_ctl found; run: apt-get install postgresql")
-    with server(bin_folder) as url, open_record(url, ALLIANCE.origin) as record:
+    with postgres() as url, open_record(url, ALLIANCE.origin) as record:
         nothing = record.newest()
         assert nothing == Signed()
 

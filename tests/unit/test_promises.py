@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 
 from connectors.sdk.testing import THEM, US, their_request, write_alliance
-from connectors.sdk.testing_log import FakeLog
+from connectors.sdk.testing.log import FakeLog
 from hub.errors import SettingsError
 from hub.flow.admission import Promiser, _settle, load_promiser, sort_out
 from hub.flow.kafka import Message

@@ -1,0 +1,1 @@
+"""ELMO: results of studies and of recognition as XML documents (EMREX)."""

@@ -1,0 +1,1 @@
+"""Erasmus Without Paper: nominations, learning agreements, transcripts and agreements as XML documents."""
