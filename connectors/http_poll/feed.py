@@ -22,6 +22,7 @@ from connectors.http_poll.sweep import (
 )
 from connectors.sdk.clock import Clock
 from connectors.sdk.contract import ConfigError, Page, RetryLater, Transient
+from connectors.sdk.http import sent_at
 from connectors.sdk.mapping.expressions import MISSING, compile_path
 from schemas.envelope import from_millis, to_millis
 
@@ -44,7 +45,7 @@ class Feed:
         self._id = compile_path(api.options.id) if api.options.id else None
         self._at = f"GET {api.client.address(api.options.path)}"
         self._begun_anew = False
-        self._ahead = ""
+        self._odd = ""  # of times that cannot be: shown for a while, see `_tell`
         self._told = float("-inf")
 
     async def page(self, cursor: str | None) -> Page:
@@ -52,6 +53,7 @@ class Feed:
         self._tell()
         sweep = self._begun(cursor)
         question = self._pager.ask(sweep.position) if self._pager else Question()
+        asked = self._clock.monotonic()
         try:
             listing = await self._api.ask(question, sweep.since)
         except Forgotten:
@@ -59,6 +61,7 @@ class Feed:
                 raise
             self._begun_anew = True
             return Page([], sweep.anew().text(), more=True)
+        sweep = self._by_their_clock(sweep, listing, self._clock.monotonic() - asked)
         rows = [self._row(n, record) for n, record in enumerate(listing.records, 1)]
         position: Position = None
         if self._pager:
@@ -90,6 +93,23 @@ class Feed:
             started=to_millis(self._clock.now()),
             top=at.text,
         )
+
+    def _by_their_clock(self, sweep: Sweep, listing: Listing, took_s: float) -> Sweep:
+        """The reading began when the campus's clock says so, if that is earlier: its times of change are of that clock.
+
+        Else a campus an hour behind us would have no `settle_s` left. An answer out of a cache is as old as its `Date`.
+        """
+        sent = sent_at(listing.answer.headers)
+        if sent is None or not self._table.timed:
+            return sweep
+        behind = self._clock.now() - sent
+        if behind.total_seconds() > took_s + _AHEAD_S:
+            self._odd = (
+                f"{self._at}: answers are dated {behind} behind our clock; changes are looked for by theirs; "
+                "correct one of the clocks, or have a cache between us taken away"
+            )
+        began = to_millis(sent - timedelta(seconds=took_s))
+        return replace(sweep, started=min(sweep.started, began))
 
     def _row(self, number: int, record: Any) -> Row:
         found = self._value(record)
@@ -152,7 +172,7 @@ class Feed:
         for row in rows:
             if row.mark > bound:
                 late = moment(row.mark) - self._clock.now()
-                self._ahead = (
+                self._odd = (
                     f"{self._at}: record {row.number} of an answer has {self._table.field} {row.mark.text}, "
                     f"{late} ahead of our clock; it is taken and the cursor stays behind; correct it there, or our clock"
                 )
@@ -161,7 +181,7 @@ class Feed:
     def _tell(self) -> None:
         """Show for a while what was noted, now and then, between two pages: reading goes on."""
         now = self._clock.monotonic()
-        if self._ahead and now - self._told >= _TOLD_EVERY_S:
+        if self._odd and now - self._told >= _TOLD_EVERY_S:
             self._told = now
-            said, self._ahead = self._ahead, ""
+            said, self._odd = self._odd, ""
             raise RetryLater(said, _TOLD_FOR_S)

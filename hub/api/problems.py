@@ -31,6 +31,8 @@ KINDS: Mapping[str, Kind] = {
     "NOT_FOUND": Kind(404, "There is no such thing here", "Check the path; a ledger entry may not be stored yet."),
     "NOT_WITNESSED": Kind(409, "The entry has no receipt yet", "Ask again after the next witnessed checkpoint, /log/checkpoint.witnessed."),
     "LOG_UNREADABLE": Kind(503, "The log's files are not the tree that was signed", "Operators: start the signer again, it makes lost files anew."),
+    "BROKER_UNAVAILABLE": Kind(503, "The broker does not answer", "Try again; `alliance broker doctor` says what is wrong with it."),
+    "NOT_OPERATED": Kind(403, "This console takes no such order", "Start it with `alliance console --operate`, and order from its own page /connectors."),
     "METHOD_NOT_ALLOWED": Kind(405, "This address is for reading", "Use GET."),
     "STORE_UNAVAILABLE": Kind(503, "The read model does not answer", "Try again after the seconds of Retry-After."),
 }  # fmt: skip

@@ -20,9 +20,13 @@ from starlette.routing import BaseRoute, Route
 from hub.api.alert_routes import Alerts
 from hub.api.cases import case_json, turns_json
 from hub.api.connect import Connect
+from hub.api.connectors_view import ConnectorsView
+from hub.api.event_path import EventPath
+from hub.api.kafka_messages import Messages
 from hub.api.lag_routes import Lags
 from hub.api.log_files import LogPages
 from hub.api.log_view import log_json
+from hub.api.messages_view import MessagesView
 from hub.api.metrics import metrics_page
 from hub.api.overview import Lag, MemberView, TopicView, Watch
 from hub.api.problems import KINDS, Problem
@@ -62,11 +66,17 @@ class Api:
         watch: Watch,
         log_folder: Path,
         alert_store: AlertStore | None = None,
+        messages: Messages | None = None,
     ) -> None:
         self._reader, self._alliance, self._watch = reader, alliance, watch
         self._log_pages = LogPages(log_folder, reader)
         self._connect = Connect(watch)
         self._alerts, self._lags = Alerts(alert_store), Lags(watch)
+        self._looks: tuple[ConnectorsView | MessagesView | EventPath, ...] = (
+            ConnectorsView(watch, messages),
+            MessagesView(watch, messages),
+            EventPath(reader, watch, messages),
+        )
 
     def routes(self) -> list[BaseRoute]:
         """All routes, with their full paths."""
@@ -96,6 +106,7 @@ class Api:
             *self._connect.routes(),
             *self._alerts.routes(),
             *self._lags.routes(),
+            *(route for look in self._looks for route in look.routes()),
             *registry_routes(self._alliance),
         ]
 

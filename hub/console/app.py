@@ -15,13 +15,20 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hub.api.connect import Commands
+from hub.api.connectors_view import ConnectorsView
+from hub.api.event_path import EventPath
+from hub.api.kafka_messages import Messages
 from hub.api.kafka_view import KafkaView
 from hub.api.log_view import LogWatch, policy_of
+from hub.api.messages_view import MessagesView
 from hub.api.overview import Watch
 from hub.api.problems import HANDLERS
 from hub.api.routes import Api
+from hub.console.looks import Looks
 from hub.console.pages import Pages
 from hub.store.queries import Reader
+from hub.watch.alert_store import AlertStore
 from schemas.members import Alliance
 from schemas.tlog.policy import Policy
 
@@ -47,10 +54,16 @@ def build_app(
     clock: Callable[[], datetime] = utc_now,
     log_folder: Path = Path(),
     policy: tuple[Policy | None, str] | None = None,
+    alert_store: AlertStore | None = None,
+    *,
+    messages: Messages | None = None,
+    commands: Commands | None = None,
+    operate: bool = False,
 ) -> Starlette:
     """The application: API under `/api/v1`, console at `/`, health and metrics beside, files of the log under `/log/`.
 
     `policy` is what `hub.api.log_view.policy_of` says, by default of the alliance alone.
+    With `operate`, the page of connectors takes orders. `messages` and `commands` are Kafka's own by default.
     It polls `kafka_view` while it runs. Setting the event `app.state.closing` ends the streams of live updates, so
     that a server can stop without waiting for browsers.
     """
@@ -69,10 +82,17 @@ def build_app(
             with suppress(asyncio.CancelledError):
                 await task
 
+    looks = Looks(
+        watch,
+        ConnectorsView(watch, messages, commands, operate=operate),
+        MessagesView(watch, messages),
+        EventPath(reader, watch, messages),
+    )
     app = Starlette(
         routes=[
-            *Api(reader, alliance, watch, log_folder).routes(),
+            *Api(reader, alliance, watch, log_folder, alert_store, messages).routes(),
             *Pages(watch, closing).routes(),
+            *looks.routes(),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ],
         middleware=[Middleware(SecurityHeaders)],

@@ -17,6 +17,8 @@ from hub.settings import read_settings, require_bootstrap
 from hub.store.queries import Reader
 from hub.store.tables import open_engine
 from hub.telemetry import configure_logs
+from hub.watch.alert_store import open_alert_store
+from hub.watch.settings import read_watch_settings
 from schemas.members import load_alliance
 
 app = typer.Typer(help="API and operators' console.")
@@ -50,8 +52,14 @@ def console(
     http: str = typer.Option(
         "", help="host:port to listen on; else ALLIANCE_HTTP, else 127.0.0.1:8700."
     ),
+    operate: bool = typer.Option(
+        False,
+        "--operate",
+        envvar="ALLIANCE_OPERATE",
+        help="Let the page of connectors pause, resume, stop and restart them.",
+    ),
 ) -> None:
-    """Serve the API and the operators' console. Reads only; start it before or after everything else."""
+    """Serve the API and the operators' console. Reads only, but with --operate; start it before or after everything else."""
     settings = read_settings({**os.environ, **({"ALLIANCE_HTTP": http} if http else {})})
     alliance = load_alliance(settings.alliance_file)
     bootstrap = require_bootstrap(settings)
@@ -60,16 +68,25 @@ def console(
         logging.CRITICAL
     )  # the view says once when the broker is away
     engine = open_engine(settings.database_url)
+    reader = Reader(engine)
     try:
         policy, why_none = policy_of(alliance, settings.policy_file)
         read_cosignature = cosignature_reader(policy, alliance.origin) if policy else None
         application = build_app(
-            Reader(engine),
+            reader,
             alliance,
-            KafkaPoller(bootstrap, utc_now, read_cosignature),
+            KafkaPoller(
+                bootstrap,
+                utc_now,
+                read_cosignature,
+                folder=settings.state,
+                positions=lambda: {key: at.next_offset for key, at in reader.positions().items()},
+            ),
             utc_now,
             settings.tlog,
             (policy, why_none),
+            open_alert_store(read_watch_settings(settings, os.environ).database_url),
+            operate=operate,
         )
         host, port = settings.http_address
         typer.echo(f"console at http://{host}:{port}/", err=True)

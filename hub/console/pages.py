@@ -2,7 +2,7 @@
 
 A region is a template `<name>.html` drawn into the element with that id. The page is whole without a script; the
 script only puts newer regions in place, which `/events` sends when they changed. A new page is a template and a
-handler here; a new region is a name in `REGIONS`.
+handler here or in `hub.console.looks`; a new region is a name in `REGIONS`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hub.api.sentences import name_of, sentence
 from hub.api.troubles import duration, region, stage_name, troubles
 from hub.console.machines import svg
 from hub.console.plot import plot
-from hub.console.words import COOKIE, domain_name, gloss, wanted_lang, word
+from hub.console.words import COOKIE, LANGS, domain_name, gloss, wanted_lang, word
 from hub.events import machines, reference
 from schemas.members import Alliance
 
@@ -54,14 +54,7 @@ class Pages:
         self._watch, self._closing = watch, closing
         self._drawn: tuple[Overview, dict[str, dict[str, str]]] | None = None
         self._catalogues: dict[str, str] = {}  # by language; nothing in them changes while we run
-        self._templates = Environment(
-            loader=PackageLoader("hub.console"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters |= {"clock": _clock, "whole": _whole, "coded": _coded}
+        self._templates = environment()
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -77,7 +70,7 @@ class Pages:
         page = self._templates.get_template("page.html").render(
             self._context(overview, lang), regions=self.regions(overview, lang)
         )
-        return _answer(request, page, lang)
+        return answer(request, page, lang)
 
     async def catalogue(self, request: Request) -> Response:
         """Event types, lives of things and clauses: what this installation knows, whatever runs or does not."""
@@ -85,7 +78,7 @@ class Pages:
         if lang not in self._catalogues:
             alliance = (await self._watch.current()).alliance
             self._catalogues[lang] = await asyncio.to_thread(self._catalogue, lang, alliance)
-        return _answer(request, self._catalogues[lang], lang)
+        return answer(request, self._catalogues[lang], lang)
 
     def _catalogue(self, lang: str, alliance: Alliance) -> str:
         """Takes about half a second, so not in the loop that serves live updates."""
@@ -150,10 +143,25 @@ class Pages:
             "totals": overview.totals(),
             "age": lambda since: getattr(duration(_seconds(since, overview.at)), lang),
             "is_members_topic": lambda topic: topic.startswith("member."),
+            "here": "/",
+            "lang_links": {one: f"/?lang={one}" for one in LANGS},
         }
 
 
-def _answer(request: Request, page: str, lang: str) -> Response:
+def environment() -> Environment:
+    """The templates, with what every page may use."""
+    made = Environment(
+        loader=PackageLoader("hub.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"clock": _clock, "whole": _whole, "coded": _coded}
+    return made
+
+
+def answer(request: Request, page: str, lang: str) -> Response:
     """A page in a language; one that was asked for in the address is remembered."""
     response = HTMLResponse(page, headers={"cache-control": "no-store", "content-language": lang})
     if COOKIE in request.query_params:
@@ -177,6 +185,8 @@ def _catalogue_context(lang: str) -> Mapping[str, Any]:
         "events_about": reference.events_about,
         "actors": reference.actors,
         "turn": reference.turn,
+        "here": "/catalogue",
+        "lang_links": {one: f"/catalogue?lang={one}" for one in LANGS},
     }
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from connectors.sdk.proofs import Held, Promised, Proven
-from connectors.sdk.state import Answered, Outgoing, State, Taken
+from connectors.sdk.state.file import Answered, Outgoing, State, Taken
+from connectors.sdk.trust.proofs import Held, Promised, Proven
 from hub.ledger.statement import StatementFold, statement
 from hub.verify.outcome import Code, Failure
 from hub.verify.proofs import check_receipt

@@ -66,7 +66,10 @@ def operators_day(folder: Path, now: datetime) -> Day:
         chain.add(award(number, HOST, HOME, at))
     event = award(6, HOST, HOME, at)
     entry = replace(
-        chain.add(event), audience=(HOME,), published_at=at + timedelta(milliseconds=40)
+        chain.add(event),
+        audience=(HOME,),
+        published_at=at + timedelta(milliseconds=40),
+        ledger_at=at + timedelta(milliseconds=90),
     )
     chain.taken.pop()
     chain.put(encode(entry))
@@ -103,7 +106,7 @@ def beats(now: datetime) -> list[Heartbeat]:
         replace(heartbeat(HOST, "degraded", "1 key parked", now, odd), reader_schemas=("credit.awarded/1",),
                 backfills=(BackfillProgress("rows", "running", 12, 6000, 9000),)),
         heartbeat("10650", "paused", "paused by operator", now),
-        heartbeat("10653", at=now - timedelta(minutes=5)),
+        heartbeat("10618", at=now - timedelta(minutes=5)),
     ]  # fmt: skip
 
 

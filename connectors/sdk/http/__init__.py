@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from connectors.sdk.http.answers import Answer, Refused, Reply, Respond, Statuses
+from connectors.sdk.http.answers import Answer, Refused, Reply, Respond, Statuses, sent_at
 from connectors.sdk.http.auth import (
     ApiKeyAuth,
     Auth,
@@ -42,4 +42,5 @@ __all__ = [
     "Statuses",
     "json_bytes",
     "plain_url",
+    "sent_at",
 ]

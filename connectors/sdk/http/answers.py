@@ -133,7 +133,9 @@ def complain(reply: Reply, respond: Respond, now: datetime) -> NoReturn:
     """Raise what an answer that is not good comes to: `Transient`, `RetryLater`, `NoPermission`, `ConfigError`, `Refused`."""
     meaning = judged(reply.status, respond)
     said = reply.shown()
-    after_s = retry_after_s(reply.headers.get("retry-after", ""), now)
+    # A date in `Retry-After` is of the sender's clock, which may be an hour off ours.
+    theirs = sent_at(reply.headers) or now
+    after_s = retry_after_s(reply.headers.get("retry-after", ""), theirs)
     if meaning == "backoff" and after_s is not None:
         raise RetryLater(f"{said}: asks for a pause of {after_s:g} s", after_s)
     if meaning in ("retry", "backoff"):
@@ -151,6 +153,15 @@ def complain(reply: Reply, respond: Respond, now: datetime) -> NoReturn:
     if meaning == "fail":
         raise ConfigError(f"{said}: respond.fail_on names this status; have that system looked at")
     raise Refused(reply.status, said)
+
+
+def sent_at(headers: Mapping[str, str]) -> datetime | None:
+    """When the answer was made, by the clock of who made it. Source: RFC 9110, section 6.6.1 (`Date`)."""
+    try:
+        at = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
 
 
 def retry_after_s(value: str, now: datetime) -> float | None:

@@ -171,7 +171,8 @@ class Keeper:
     def _judge(self, error: Exception, failures: int) -> tuple[str, float]:
         """State and pause in seconds: exponential with jitter, unless the other side named its pause."""
         if isinstance(error, RetryLater):
-            return "degraded", error.after_s
+            # A pause of 0 s, or a date that is over, must not become a storm of questions.
+            return "degraded", max(error.after_s, _FIRST_PAUSE_S)
         first, longest = _FIRST_PAUSE_FAILED_S, _LONGEST_PAUSE_FAILED_S
         if isinstance(error, Transient):
             first, longest = _FIRST_PAUSE_S, _LONGEST_PAUSE_S
