@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from hub.api.kafka_close import closed
 from hub.api.overview import Overview, Watch
 from schemas import connect_dialect, topics
 from schemas.codec import encode
@@ -49,7 +50,7 @@ class KafkaCommands:
                 topics.COMMANDS, encode(command), key=command.member.encode(), partition=0
             )
         finally:
-            await producer.stop()
+            await closed(producer.stop)
 
 
 class Connect:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from hub.api.kafka_close import closed
 from hub.flow.kafka import Message
 
 WITHIN_S = 5.0
@@ -70,7 +71,7 @@ class KafkaMessages:
             async with asyncio.timeout(2 * WITHIN_S):
                 return await _read(consumer, asks)
         finally:
-            await consumer.stop()
+            await closed(consumer.stop)
 
 
 async def _read(consumer: Any, asks: Sequence[Ask]) -> list[Got]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from hub.api.kafka_close import closed
 from hub.api.log_view import ReadCosignature
 from hub.flow.admission import GROUP as ADMISSION_GROUP
 from hub.flow.delivery import GROUP as DELIVERY_GROUP
@@ -34,8 +35,6 @@ log = structlog.get_logger()
 
 POLL_S = 2.0
 TIMEOUT_S = 8.0
-CLOSE_S = 1.0
-CLOSE_TRIES = 4
 COSIGNATURES_BACK = 500  # messages; the newest 25 checkpoints of twenty members
 BEATS_BACK = 200  # messages; the newest ten or so of twenty members
 GROUPS = (ADMISSION_GROUP, DELIVERY_GROUP, Names().app_id)
@@ -241,23 +240,7 @@ async def _clients(bootstrap: str) -> AsyncIterator[tuple[Any, Any, Any]]:
         yield admin, consumer, visitor
     finally:
         for close in (visitor.stop, consumer.stop, admin.close):
-            await _end(close)
-
-
-async def _end(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Close a client, and leave it when it does not close.
-
-    Without its broker, aiokafka 0.14's fetcher takes a cancellation for one of its own requests and goes on trying; waiting for it
-    would keep the poller from ever seeing the broker come back.
-    """
-    closing = asyncio.create_task(close())
-    for _ in range(CLOSE_TRIES):
-        await asyncio.wait({closing}, timeout=CLOSE_S)
-        if closing.done():
-            break
-        closing.cancel()
-    if closing.done() and not closing.cancelled() and (error := closing.exception()) is not None:
-        log.debug("client_not_closed", error=str(error))
+            await closed(close)
 
 
 def _by_place(offsets: Mapping[Any, int]) -> dict[tuple[str, int], int]:

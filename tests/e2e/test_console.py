@@ -19,11 +19,14 @@ from hub.store.queries import Reader
 from hub.transparency.files import CHECKPOINT, WITNESSED, LogFiles
 from schemas import topics
 from schemas.catalogue import catalogue
+from schemas.codec import decode
 from schemas.members import Alliance, load_alliance
+from schemas.records import ConnectorCommand
 from schemas.tlog.checkpoint import Checkpoint, sign_checkpoint
 from schemas.tlog.cosignature import ED25519_COSIGNATURE, CosignatureSigner
 from schemas.tlog.note import Signer, join_note, split_note
 from tests.support.browser import chromium, served, watched_page
+from tests.support.operators_day import operators_day
 from tests.support.readmodel import Chain, FakeKafka, alliance_day, award, sample_broker
 
 pytestmark = pytest.mark.browser
@@ -183,6 +186,61 @@ def test_the_catalogue_is_read_in_both_languages_and_on_a_phone(browser: Browser
             watched.page.goto(f"{hub.url}/catalogue?lang={lang}")
             assert watched.page.evaluate("document.documentElement.scrollWidth") == 390
             assert watched.complaints == []
+
+
+LOOKED_AT = ("/connectors", "/audit", "/messages?topic=member.10650.in", "/events/", "/schemas")
+
+
+@pytest.mark.parametrize("path", LOOKED_AT)
+def test_the_pages_for_looking_stand_on_a_laptop_and_a_phone(
+    browser: Browser, tmp_path: Path, path: str
+) -> None:
+    """Two languages, light and dark; no console error, nothing to scroll sideways, no request off this machine."""
+    now = datetime.now(UTC)
+    day = operators_day(tmp_path, now)
+    if path == "/events/":
+        path += decode(day.entry.event).envelope.event_id  # type: ignore[attr-defined]
+    app = build_app(day.reader, day.alliance, day.kafka, messages=day.messages, operate=True)
+    with served(app) as url:
+        for lang, width, dark in (("en", 1440, False), ("zh", 390, True)):
+            with watched_page(browser, width=width, height=844, dark=dark) as watched:
+                watched.page.goto(f"{url}{path}{'&' if '?' in path else '?'}lang={lang}")
+                expect(watched.page.locator("main")).to_be_visible()
+                assert watched.page.locator("main").inner_text().strip()
+                assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+                assert watched.complaints == []
+                assert all(one.startswith(url) for one in watched.urls), watched.urls
+    day.engine.dispose()
+
+
+def test_an_operator_holds_a_connector_and_sees_that_it_was_asked(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """By the page's own form, with a reason; the order is listed."""
+    sent = []
+
+    class Commands:
+        async def send(self, bootstrap: str, command: ConnectorCommand) -> None:
+            sent.append((command.member, command.verb, command.why))
+
+    day = operators_day(tmp_path, datetime.now(UTC))
+    app = build_app(
+        day.reader,
+        day.alliance,
+        day.kafka,
+        messages=day.messages,
+        commands=Commands(),
+        operate=True,
+    )
+    with served(app) as url, watched_page(browser) as watched:
+        page = watched.page
+        page.goto(f"{url}/connectors?member=10611&lang=en")
+        page.locator("input[name=why]").first.fill("SIS upgrade tonight")
+        page.get_by_role("button", name=re.compile("pause", re.IGNORECASE)).first.click()
+        expect(page).to_have_url(re.compile("asked="))
+        assert sent == [("10611", "pause", "SIS upgrade tonight")]
+        assert watched.complaints == []
+    day.engine.dispose()
 
 
 class Log:

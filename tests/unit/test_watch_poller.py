@@ -6,17 +6,17 @@ import asyncio
 
 import pytest
 
-from hub.api import kafka_view
+from hub.api import kafka_close
 
 
 def test_a_client_that_does_not_close_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """aiokafka takes a cancellation for one of its own requests; waiting for it, the console never saw the broker again."""
-    monkeypatch.setattr(kafka_view, "CLOSE_S", 0.001)
+    monkeypatch.setattr(kafka_close, "CLOSE_S", 0.001)
     cancelled = 0
 
     async def stop() -> None:
         nonlocal cancelled
-        while cancelled < kafka_view.CLOSE_TRIES:
+        while cancelled < kafka_close.CLOSE_TRIES:
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -24,10 +24,10 @@ def test_a_client_that_does_not_close_is_left(monkeypatch: pytest.MonkeyPatch) -
 
     async def story() -> None:
         async with asyncio.timeout(30):
-            await kafka_view._end(stop)
+            await kafka_close.closed(stop)
 
     asyncio.run(story())
-    assert cancelled == kafka_view.CLOSE_TRIES
+    assert cancelled == kafka_close.CLOSE_TRIES
 
 
 def test_a_client_that_fails_to_close_is_left_as_well() -> None:
@@ -36,4 +36,4 @@ def test_a_client_that_fails_to_close_is_left_as_well() -> None:
     async def stop() -> None:
         raise ConnectionResetError("gone")
 
-    asyncio.run(kafka_view._end(stop))
+    asyncio.run(kafka_close.closed(stop))
