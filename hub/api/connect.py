@@ -61,7 +61,10 @@ class Connect:
         watch: Watch,
         commands: Commands | None = None,
         new_id: Callable[[], str] = lambda: str(uuid4()),
+        *,
+        operate: bool = False,
     ) -> None:
+        self._operate = operate
         self._watch = watch
         self._commands = commands or KafkaCommands()
         self._new_id = new_id
@@ -86,6 +89,10 @@ class Connect:
         reply = connect_dialect.answer(request.method, path, query, fleet)
         if now.facts.error and path.strip("/") not in ("", "health"):
             reply = connect_dialect.error(503, now.facts.error)
+        if reply.order is not None and not self._operate:
+            reply = connect_dialect.error(
+                403, "this hub takes no orders; start it with: alliance console --operate"
+            )
         if reply.order is not None:
             client = request.client.host if request.client else "unknown"
             try:

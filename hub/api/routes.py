@@ -67,10 +67,12 @@ class Api:
         log_folder: Path,
         alert_store: AlertStore | None = None,
         messages: Messages | None = None,
+        *,
+        operate: bool = False,
     ) -> None:
         self._reader, self._alliance, self._watch = reader, alliance, watch
         self._log_pages = LogPages(log_folder, reader)
-        self._connect = Connect(watch)
+        self._connect = Connect(watch, operate=operate)
         self._alerts, self._lags = Alerts(alert_store), Lags(watch)
         self._looks: tuple[ConnectorsView | MessagesView | EventPath, ...] = (
             ConnectorsView(watch, messages),

@@ -90,7 +90,9 @@ def build_app(
     )
     app = Starlette(
         routes=[
-            *Api(reader, alliance, watch, log_folder, alert_store, messages).routes(),
+            *Api(
+                reader, alliance, watch, log_folder, alert_store, messages, operate=operate
+            ).routes(),
             *Pages(watch, closing).routes(),
             *looks.routes(),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),

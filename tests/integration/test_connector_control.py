@@ -46,7 +46,7 @@ async def hub(folder: Path, bootstrap: str) -> AsyncIterator[httpx.AsyncClient]:
     view = FakeKafka(Broker(bootstrap, reachable=True))
     alliance = load_alliance(folder / "alliance.toml")
     watch = Watch(Reader(engine), alliance, view, lambda: datetime.now(UTC))
-    transport = httpx.ASGITransport(Starlette(routes=Connect(watch).routes()))
+    transport = httpx.ASGITransport(Starlette(routes=Connect(watch, operate=True).routes()))
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://hub/connect") as client:
             yield client

@@ -60,7 +60,7 @@ def app(tmp_path: Path, sent: Sent) -> Iterator[Starlette]:
     fold(engine, {}, taken(topics.HEARTBEATS, beats))
     broker = sample_broker(list(alliance.members), taken(topics.HEARTBEATS, beats), START)
     watch = Watch(Reader(engine), alliance, FakeKafka(broker), lambda: START + timedelta(seconds=2))
-    yield Starlette(routes=Connect(watch, sent, lambda: "id-1").routes())
+    yield Starlette(routes=Connect(watch, sent, lambda: "id-1", operate=True).routes())
     engine.dispose()
 
 
@@ -130,13 +130,31 @@ def test_a_page_of_another_site_orders_nothing(
     assert ask(app, "PUT", "/connectors/10610.campus/pause", **same).status_code == 202
 
 
+def test_a_hub_that_takes_no_orders_shows_all_and_sends_none(tmp_path: Path, sent: Sent) -> None:
+    """The console has no login: who may hold a university's connector is switched on by its operators."""
+    alliance = load_alliance(ROOT / "alliance.toml")
+    engine = tables.open_engine(f"sqlite:///{tmp_path / 'hub.db'}")
+    tables.prepare(engine)
+    beats = taken(topics.HEARTBEATS, [heartbeat("10610", at=START)])
+    fold(engine, {}, beats)
+    broker = sample_broker(list(alliance.members), beats, START)
+    watch = Watch(Reader(engine), alliance, FakeKafka(broker), lambda: START)
+    app = Starlette(routes=Connect(watch, sent).routes())
+    assert ask(app, "GET", "/connectors").json() == ["10610.campus"]
+    refused = ask(app, "PUT", "/connectors/10610.campus/pause")
+    assert refused.status_code == 403
+    assert "--operate" in refused.json()["message"]
+    assert sent.commands == []
+    engine.dispose()
+
+
 def test_a_read_model_that_is_away_is_said_so_and_not_an_empty_alliance(tmp_path: Path, sent: Sent) -> None:  # fmt: skip
     """An empty list would read as twenty campuses gone."""
     alliance = load_alliance(ROOT / "alliance.toml")
     engine = tables.open_engine(f"sqlite:///{tmp_path / 'none' / 'hub.db'}")
     broker = sample_broker(list(alliance.members), [], START)
     watch = Watch(Reader(engine), alliance, FakeKafka(broker), lambda: START)
-    app = Starlette(routes=Connect(watch, sent, lambda: "id-1").routes())
+    app = Starlette(routes=Connect(watch, sent, lambda: "id-1", operate=True).routes())
     assert ask(app, "GET", "/connectors").status_code == 503
     assert ask(app, "GET", "/health").json()["status"] == "unhealthy"
     engine.dispose()
