@@ -162,9 +162,20 @@ def test_a_group_that_stops_comes_back_and_falls_behind_is_judged_so(broker: str
 
 
 def test_the_console_sees_the_cluster_and_its_disk(broker: str, tmp_path: Path) -> None:
-    """The poller's own clients, in the order it uses them."""
+    """The poller's own clients, in the order it uses them; with many topics, which were once asked for one by one."""
+    many = [f"t{uuid4().hex[:8]}.many-{number}" for number in range(200)]
 
     async def story() -> Watched:
+        await apply(broker, [TopicSpec(name, 1) for name in many])
+        try:
+            return await seen()
+        finally:
+            admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+            await admin.start()
+            await admin.delete_topics(many)
+            await admin.close()
+
+    async def seen() -> Watched:
         poller = KafkaPoller(broker, lambda: datetime.now(UTC), folder=tmp_path)
         polling = asyncio.create_task(poller.run())
         try:

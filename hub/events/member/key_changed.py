@@ -128,6 +128,6 @@ def sentence(event: MemberKeyChanged, names: Names) -> Sentence:
     return Sentence(
         f"{names.en(event.code)} {_EN.get(event.action, event.action)} {event.key_id}"
         f"{f' in place of {old}' if old else ''}{f' ({why})' if why else ''}",
-        f"{names.zh(event.code)}{_ZH.get(event.action, event.action)}{event.key_id}"
+        f"{names.zh(event.code)}{_ZH.get(event.action, f'密钥变更 {event.action} ')}{event.key_id}"
         f"{f'，替换{old}' if old else ''}{f'（{why}）' if why else ''}",
     )
