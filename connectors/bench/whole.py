@@ -19,6 +19,7 @@ from connectors.bench.compare import outbox
 from connectors.bench.servers import FIELDS, served
 from connectors.elmo.conformance import folder as elmo
 from connectors.ewp.conformance import folder as ewp
+from connectors.reference.conformance import both_ways as reference
 from connectors.sdk.clock import SystemClock
 from connectors.sdk.runtime.connector import Connector
 from connectors.sdk.runtime.kafka import Message
@@ -210,6 +211,11 @@ def _in_memory(folder: Path, events: int, case: Case) -> Measured:
     return source(folder, case, events, "memory")
 
 
+def _sink_in_memory(folder: Path, events: int, case: Case) -> Measured:
+    case.tables = "".join(case.tables.partition("[sink.")[1:])
+    return sink(folder, case, events, "memory")
+
+
 def _without_sink(case: Case) -> Case:
     case.tables = case.tables.partition("[sink.")[0]
     return case
@@ -225,7 +231,11 @@ WAYS: dict[str, Callable[[Path, int], Measured]] = {
     "file_drop source": _from_file,
     "webhook_in source": lambda folder, n: _in_memory(folder, n, sender()),
     "elmo source": lambda folder, n: _in_memory(folder, n // 5, _without_sink(elmo())),
+    "elmo sink": lambda folder, n: _sink_in_memory(folder, n // 5, elmo()),
     "ewp source": lambda folder, n: _in_memory(folder, n // 5, _without_sink(ewp())),
+    "ewp sink": lambda folder, n: _sink_in_memory(folder, n // 5, ewp()),
+    "reference source": lambda folder, n: _in_memory(folder, n, _without_sink(reference())),
+    "reference sink": lambda folder, n: _sink_in_memory(folder, n, reference()),
 }
 
 
