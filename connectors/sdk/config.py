@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from connectors.sdk.contract import ConfigError, Options, SinkKind, SourceKind
 from connectors.sdk.discovery import Kind, kinds
@@ -54,6 +62,22 @@ class KafkaTable(_Table):
     username: str | None = None
     password: SecretStr | None = None
     ca_file: str | None = None
+
+    @model_validator(mode="after")
+    def _nothing_is_idle(self) -> KafkaTable:
+        """A login or certificates that `security` leaves unused would be a connection less safe than it reads."""
+        login = self.username is not None or self.password is not None
+        if login and not self.security.startswith("SASL"):
+            raise ValueError(
+                f'security = "{self.security}" uses neither username nor password; write "SASL_SSL", or remove them'
+            )
+        if self.ca_file is not None and "SSL" not in self.security.split("_")[-1]:
+            raise ValueError(
+                f'security = "{self.security}" is not encrypted, so ca_file is unused; write "SSL" or "SASL_SSL", or remove it'
+            )
+        if self.security.startswith("SASL") and (self.username is None or self.password is None):
+            raise ValueError(f'security = "{self.security}" needs username and password; add them')
+        return self
 
 
 # What a command may ask for. The first four change nothing that is stored; the others a campus allows by name.
@@ -219,7 +243,7 @@ def _checked(path: Path, folder: Path, raw: Mapping[str, Any], faults: list[str]
     return Config(
         folder,
         whole.member,
-        whole.kafka,
+        _kafka(path, folder, whole.kafka, faults),
         whole.runtime,
         signer,
         alliance,
@@ -228,6 +252,16 @@ def _checked(path: Path, folder: Path, raw: Mapping[str, Any], faults: list[str]
         trust,
         private,
     )
+
+
+def _kafka(path: Path, folder: Path, table: KafkaTable, faults: list[str]) -> KafkaTable:
+    """The table with `ca_file` found from the folder, wherever the process was started."""
+    if table.ca_file is None:
+        return table
+    found = folder / table.ca_file
+    if not found.is_file():
+        faults.append(f"{path}: kafka.ca_file: there is no file {table.ca_file}; put it there")
+    return table.model_copy(update={"ca_file": str(found)})
 
 
 def _located(fault: str, path: Path, lines: Lines) -> str:
@@ -384,7 +418,8 @@ def _source(
     if table is None or options is None:
         return None
     named = {"": table.mapping} if table.mapping else table.mappings
-    if bool(table.mapping) == bool(table.mappings) or (table.mappings and not table.select):
+    chooses = bool(table.select or table.ignore)
+    if bool(table.mapping) == bool(table.mappings) or bool(table.mapping) == chooses:
         faults.append(
             f'{path}: source.{name}: write either mapping = "..." for all records, '
             f'or select = "..." with [source.{name}.mappings]'

@@ -44,7 +44,7 @@ def topic_plan(members: Iterable[str], extra: Iterable[TopicSpec] = ()) -> list[
         TopicSpec(topics.LEDGER_ENTRIES, 1, ENTRIES),
         TopicSpec(topics.DEAD_LETTERS, 1, A_YEAR),
         TopicSpec(topics.HEARTBEATS, 1, HEARTBEATS),
-        TopicSpec(topics.COMMANDS, 1, A_WEEK),
+        TopicSpec(topics.COMMANDS, 1, A_YEAR),
         TopicSpec(topics.COMMAND_ANSWERS, 1, A_YEAR),
         TopicSpec(topics.MEMBER_ACTIVITY, 1, COMPACTED),
         TopicSpec(topics.TOPIC_RATES, 1, COMPACTED),
